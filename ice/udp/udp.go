@@ -1,0 +1,82 @@
+// Package udp reads many local UDP ports as one.
+//
+// A call has a local UDP port of its own, because Meta's relay address is shared by many calls: the local port is the only thing
+// in a media packet that tells two calls apart. Thousands of ports are therefore read by one epoll set a shard, not by a goroutine
+// each.
+//
+// Words used here:
+//
+//   - port: an open local UDP socket, named by a [Port], a small dense number that is reused after Close. A reader keeps what
+//     belongs to a port in a slice indexed by it.
+//   - batch: a caller-owned slice of [Datagram] that one call fills or sends.
+//   - slab: the memory that received bytes live in. It belongs to Ports and is overwritten by the next Receive.
+package udp
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// MaxDatagram is the most bytes of one datagram that are kept. No valid SRTP, DTLS or STUN packet of a call is longer than an
+// Ethernet frame; a longer datagram is dropped and counted, never delivered cut.
+const MaxDatagram = 1500
+
+// Port names an open local UDP port.
+type Port uint32
+
+// NoPort is no port. A slice indexed by Port never reaches it.
+const NoPort Port = ^Port(0)
+
+// Datagram is one UDP datagram. Remote is the source of a received one and the destination of a sent one; an IPv4 address is never
+// in its IPv6-mapped form.
+type Datagram struct {
+	Port   Port
+	Remote netip.AddrPort
+	Data   []byte
+}
+
+var (
+	// ErrInUse: the address is bound by somebody else. Try another port number.
+	ErrInUse = errors.New("address in use")
+	// ErrExhausted: the process has no descriptor or the kernel no memory left. Refuse new calls; live ones are not affected.
+	ErrExhausted = errors.New("out of descriptors")
+	// ErrClosed: Shutdown was called.
+	ErrClosed = errors.New("closed")
+)
+
+// Counters count what Ports dropped and did. They belong to the goroutine that owns the Ports.
+type Counters struct {
+	Received, Sent           uint64 // datagrams
+	ReceivedBytes, SentBytes uint64
+	Wakeups                  uint64 // returns from the kernel's wait
+	TooLong                  uint64 // received datagrams longer than MaxDatagram
+	ReceiveErrors            uint64 // ICMP errors and the like; never fatal
+	SendAgain                uint64 // socket buffer full (EAGAIN, ENOBUFS)
+	SendUnreachable          uint64 // ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, EPERM
+	SendErrors               uint64 // anything else
+}
+
+// Ports is a set of local UDP ports that are read and written as one. One goroutine owns a Ports and is the only one that calls its
+// methods, but for Wake, which anybody may call at any time.
+type Ports interface {
+	// Open binds a port. The error wraps ErrInUse or ErrExhausted where those are the cause, and names the address.
+	Open(local netip.AddrPort) (Port, error)
+	// Local is the address a port is bound to. Port number 0 given to Open is resolved here.
+	Local(Port) netip.AddrPort
+	// Close closes a port. Datagrams of a closed port are not delivered, also when they were already in the kernel's queue.
+	Close(Port)
+	// Receive fills batch with what has arrived and returns how many. It waits for at most wait for the first one (negative: without
+	// limit, zero: not at all) and returns 0 when the time is up or Wake was called. Data is valid until the next Receive and may be
+	// changed in place; its capacity reaches at least 64 bytes past its end, for a tag. Errors of one port (ICMP) are counted and
+	// never returned: an error means that nothing will ever be received again.
+	Receive(batch []Datagram, wait time.Duration) (int, error)
+	// Send sends a batch in order. It never blocks and never fails: what the kernel refuses is dropped and counted.
+	Send(batch []Datagram)
+	// Wake makes the current or the next Receive return early.
+	Wake()
+	// Counters copies the counters.
+	Counters() Counters
+	// Shutdown closes every port and frees what Ports holds.
+	Shutdown() error
+}
