@@ -22,6 +22,10 @@ import (
 // Ethernet frame; a longer datagram is dropped and counted, never delivered cut.
 const MaxDatagram = 1500
 
+// slack is how far the capacity of a received datagram reaches past its bytes at least: room for an SRTP tag and index, so that a
+// packet can be sealed again where it lies.
+const slack = 64
+
 // Port names an open local UDP port.
 type Port uint32
 
@@ -54,26 +58,40 @@ type Counters struct {
 	ReceiveErrors            uint64 // ICMP errors and the like; never fatal
 	SendAgain                uint64 // socket buffer full (EAGAIN, ENOBUFS)
 	SendUnreachable          uint64 // ENETUNREACH, EHOSTUNREACH, ECONNREFUSED, EPERM
-	SendErrors               uint64 // anything else
+	SendErrors               uint64 // anything else, and ports that are not open
+}
+
+// Options are what New may be told. The zero value is ready.
+type Options struct {
+	// ReceiveBuffer and SendBuffer are SO_RCVBUF and SO_SNDBUF of every port in bytes; 0 leaves the kernel's default. The kernel
+	// caps them at net.core.rmem_max and wmem_max without a word.
+	ReceiveBuffer, SendBuffer int
 }
 
 // Ports is a set of local UDP ports that are read and written as one. One goroutine owns a Ports and is the only one that calls its
 // methods, but for Wake, which anybody may call at any time.
 type Ports interface {
-	// Open binds a port. The error wraps ErrInUse or ErrExhausted where those are the cause, and names the address.
+	// Open binds a port to a concrete address. The error wraps ErrInUse, ErrExhausted or ErrClosed where those are the cause, and
+	// names the address. The number of a closed port is given out again, but not before the next Receive: what is left of a batch
+	// in hand never seems to belong to a port that was opened since.
 	Open(local netip.AddrPort) (Port, error)
 	// Local is the address a port is bound to. Port number 0 given to Open is resolved here.
 	Local(Port) netip.AddrPort
-	// Close closes a port. Datagrams of a closed port are not delivered, also when they were already in the kernel's queue.
+	// Close closes a port. Datagrams of a closed port are not delivered, also when they were already in the kernel's queue. Closing
+	// what is not open does nothing.
 	Close(Port)
 	// Receive fills batch with what has arrived and returns how many. It waits for at most wait for the first one (negative: without
-	// limit, zero: not at all) and returns 0 when the time is up or Wake was called. Data is valid until the next Receive and may be
-	// changed in place; its capacity reaches at least 64 bytes past its end, for a tag. Errors of one port (ICMP) are counted and
-	// never returned: an error means that nothing will ever be received again.
+	// limit, zero: not at all) and returns 0 when the time is up or Wake was called; it may return 0 earlier (a signal), so the
+	// caller looks at its own clock. Every port with something to read gets a turn before any port gets many: a flood on one port
+	// does not starve the others. Data is valid until the next Receive and may be changed in place; its capacity reaches at least
+	// 64 bytes past its end, for a tag. Errors of one port (ICMP) are counted and never returned: an error means that nothing will
+	// ever be received again.
 	Receive(batch []Datagram, wait time.Duration) (int, error)
-	// Send sends a batch in order. It never blocks and never fails: what the kernel refuses is dropped and counted.
+	// Send sends a batch in order. It never blocks and never fails: what the kernel refuses, and what names a port that is not open,
+	// is dropped and counted.
 	Send(batch []Datagram)
-	// Wake makes the current or the next Receive return early.
+	// Wake makes the current or the next Receive return early. Many calls before that Receive count as one. After Shutdown it does
+	// nothing.
 	Wake()
 	// Counters copies the counters.
 	Counters() Counters

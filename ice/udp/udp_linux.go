@@ -1,0 +1,390 @@
+//go:build linux && (amd64 || arm64)
+
+package udp
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// batchLimit is the most datagrams of one Receive. 256 slots of 2 KB are half a megabyte, as much as a core's cache holds.
+	batchLimit = 256
+	// slotSize leaves room for slack behind the longest datagram and keeps slots on their own cache lines.
+	slotSize = 2048
+	// loneBurst is how many datagrams are read at once from a port that is alone. With many ports ready it is one each: a port
+	// nearly always has one datagram waiting (50 a second), so a second try would be a wasted call that finds nothing, and one each
+	// is fair under a flood. A port that was the only one ready twice in a row hurts nobody, and saves a wait a datagram.
+	loneBurst = 16
+	// wakeCookie stands for the eventfd: no socket has this number.
+	wakeCookie = NoPort
+)
+
+// epollPorts reads all its sockets by one level-triggered epoll set. Level triggered, because what one round leaves in a socket is
+// then reported again without any bookkeeping, and the kernel moves a reported socket to the end of its list, which makes the rounds
+// fair. The fields belong to the owner's goroutine but for those that say otherwise.
+type epollPorts struct {
+	epoll   int
+	options Options
+
+	sockets []socket         // by Port: what the packet path needs, 8 bytes a port
+	locals  []netip.AddrPort // by Port
+	free    []Port
+	resting []Port // closed since the last Receive: free from the next one on
+
+	ready  [batchLimit]unix.EpollEvent
+	lone   Port // the only port that was ready in the round before, or NoPort
+	slab   []byte
+	name   unix.RawSockaddrInet6 // long enough for either family
+	length uint32                // of name
+	until  unix.Timespec
+	pwait2 bool // epoll_pwait2 (Linux 5.11) takes nanoseconds; without it a wait is rounded up to a millisecond
+	count  Counters
+	closed bool
+
+	event eventfd
+}
+
+// socket is an open port, or, with fd -1, none. The generation is one more each time the number is given out: an event that carries
+// another one is about a port that was closed since.
+type socket struct {
+	fd         int32
+	generation int32
+}
+
+// New makes a set of ports on one epoll set.
+func New(o Options) (Ports, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create epoll set: %w", err)
+	}
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("create eventfd: %w", err)
+	}
+	p := &epollPorts{epoll: epoll, options: o, slab: make([]byte, batchLimit*slotSize), lone: NoPort, event: eventfd{fd: event}}
+	if err := p.watch(event, cookie(wakeCookie, 0)); err != nil {
+		_ = unix.Close(event)
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("watch eventfd: %w", err)
+	}
+	p.probe()
+	return p, nil
+}
+
+// probe finds out whether the kernel has epoll_pwait2. Whatever it answers but success (ENOSYS; EPERM from an old seccomp filter)
+// means no.
+func (p *epollPorts) probe() {
+	p.pwait2 = true
+	p.until = unix.Timespec{}
+	_, errno := p.block(len(p.ready), 0)
+	p.pwait2 = errno == 0
+}
+
+// cookie is what epoll hands back: the port in one half, its generation in the other.
+func cookie(p Port, generation int32) unix.EpollEvent {
+	return unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p), Pad: generation}
+}
+
+func (p *epollPorts) watch(fd int, e unix.EpollEvent) error {
+	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &e)
+}
+
+func (p *epollPorts) Open(local netip.AddrPort) (Port, error) {
+	if p.closed {
+		return NoPort, fmt.Errorf("open UDP port %s: %w", local, ErrClosed)
+	}
+	if err := checkLocal(local); err != nil {
+		return NoPort, err
+	}
+	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
+	fd, verb, err := p.bind(local)
+	if err != nil {
+		return NoPort, openError(local, verb, err)
+	}
+	if local.Port() == 0 {
+		sa, err := unix.Getsockname(fd)
+		if err != nil {
+			_ = unix.Close(fd)
+			return NoPort, openError(local, "read its number", err)
+		}
+		switch sa := sa.(type) {
+		case *unix.SockaddrInet4:
+			local = netip.AddrPortFrom(local.Addr(), uint16(sa.Port))
+		case *unix.SockaddrInet6:
+			local = netip.AddrPortFrom(local.Addr(), uint16(sa.Port))
+		}
+	}
+	port := p.number()
+	s := &p.sockets[port]
+	if err := p.watch(fd, cookie(port, s.generation+1)); err != nil {
+		_ = unix.Close(fd)
+		p.free = append(p.free, port)
+		return NoPort, openError(local, "watch", err)
+	}
+	s.fd, s.generation = int32(fd), s.generation+1
+	p.locals[port] = local
+	return port, nil
+}
+
+// bind makes a bound socket, or tells what it could not do.
+func (p *epollPorts) bind(local netip.AddrPort) (fd int, verb string, err error) {
+	family := unix.AF_INET
+	if local.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, "create socket", err
+	}
+	if verb, err = p.prepare(fd, family); err == nil {
+		verb = "bind"
+		if family == unix.AF_INET {
+			err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(local.Port()), Addr: local.Addr().As4()})
+		} else {
+			err = unix.Bind(fd, &unix.SockaddrInet6{Port: int(local.Port()), Addr: local.Addr().As16()})
+		}
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, verb, err
+	}
+	return fd, "", nil
+}
+
+func (p *epollPorts) prepare(fd, family int) (verb string, err error) {
+	if family == unix.AF_INET6 { // an IPv4 source is then never seen in its mapped form
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return "set IPV6_V6ONLY", err
+		}
+	}
+	if n := p.options.ReceiveBuffer; n > 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n); err != nil {
+			return "set SO_RCVBUF", err
+		}
+	}
+	if n := p.options.SendBuffer; n > 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
+			return "set SO_SNDBUF", err
+		}
+	}
+	return "", nil
+}
+
+// number takes a free port number, or makes the table longer by one.
+func (p *epollPorts) number() Port {
+	if n := len(p.free); n > 0 {
+		port := p.free[n-1]
+		p.free = p.free[:n-1]
+		return port
+	}
+	p.sockets = append(p.sockets, socket{fd: -1})
+	p.locals = append(p.locals, netip.AddrPort{})
+	return Port(len(p.sockets) - 1)
+}
+
+func (p *epollPorts) Local(port Port) netip.AddrPort {
+	if int(port) >= len(p.locals) {
+		return netip.AddrPort{}
+	}
+	return p.locals[port]
+}
+
+func (p *epollPorts) Close(port Port) {
+	if int(port) >= len(p.sockets) || p.sockets[port].fd < 0 {
+		return
+	}
+	fd := int(p.sockets[port].fd)
+	// Close alone takes a socket out of the set only when nobody else holds it, as a child does between fork and exec.
+	_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	_ = unix.Close(fd)
+	p.sockets[port].fd = -1
+	p.locals[port] = netip.AddrPort{}
+	p.resting = append(p.resting, port)
+}
+
+func (p *epollPorts) Receive(batch []Datagram, wait time.Duration) (int, error) {
+	if p.closed {
+		return 0, ErrClosed
+	}
+	p.free = append(p.free, p.resting...)
+	p.resting = p.resting[:0]
+	limit := min(len(batch), batchLimit)
+	if limit == 0 {
+		return 0, nil
+	}
+	// Under load there is always something: the first look does not tell the Go scheduler, which a call that may block must.
+	n, errno := p.look(limit)
+	if n == 0 && errno == 0 && wait != 0 {
+		n, errno = p.block(limit, wait)
+	}
+	p.count.Wakeups++
+	if errno != 0 && errno != unix.EINTR {
+		return 0, fmt.Errorf("wait for datagrams: %w", errno)
+	}
+	return p.round(batch[:limit], n), nil
+}
+
+// look asks without waiting.
+func (p *epollPorts) look(limit int) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.ready[0])), uintptr(limit), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// block waits; negative: without limit.
+func (p *epollPorts) block(limit int, wait time.Duration) (int, syscall.Errno) {
+	var n uintptr
+	var errno syscall.Errno
+	if p.pwait2 {
+		var until *unix.Timespec
+		if wait >= 0 {
+			p.until = unix.NsecToTimespec(int64(wait))
+			until = &p.until
+		}
+		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.ready[0])), uintptr(limit),
+			uintptr(unsafe.Pointer(until)), 0, 0)
+	} else {
+		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.ready[0])), uintptr(limit),
+			uintptr(milliseconds(wait)), 0, 0)
+	}
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// milliseconds rounds up: a wait that ends early would make the caller spin through the rest of the millisecond.
+func milliseconds(wait time.Duration) int {
+	if wait < 0 {
+		return -1
+	}
+	return int(min((int64(wait)+int64(time.Millisecond)-1)/int64(time.Millisecond), math.MaxInt32))
+}
+
+// round reads the n ready ports into batch, which has room for one datagram of each, and returns how many it read.
+func (p *epollPorts) round(batch []Datagram, n int) int {
+	got := 0
+	before := p.lone
+	p.lone = NoPort
+	for i := range p.ready[:n] {
+		port, generation := Port(uint32(p.ready[i].Fd)), p.ready[i].Pad
+		if port == wakeCookie {
+			p.event.drain()
+			continue
+		}
+		s := p.sockets[port]
+		if s.fd < 0 || s.generation != generation {
+			continue
+		}
+		burst := 1
+		if n == 1 {
+			p.lone = port
+			if before == port {
+				burst = loneBurst
+			}
+		}
+		for ; burst > 0 && got < len(batch); burst-- {
+			taken, more := p.read(s.fd, port, &batch[got], got)
+			got += taken
+			if !more {
+				break
+			}
+		}
+	}
+	return got
+}
+
+// read takes one datagram from a socket into slot and tells whether another try makes sense.
+func (p *epollPorts) read(fd int32, port Port, d *Datagram, slot int) (taken int, more bool) {
+	b := p.slab[slot*slotSize : (slot+1)*slotSize : (slot+1)*slotSize]
+	p.length = unix.SizeofSockaddrInet6
+	// MSG_TRUNC makes the kernel tell the true length of what did not fit.
+	r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), MaxDatagram,
+		unix.MSG_DONTWAIT|unix.MSG_TRUNC, uintptr(unsafe.Pointer(&p.name)), uintptr(unsafe.Pointer(&p.length)))
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return 0, false
+	case errno != 0: // an ICMP error: reading it has cleared it
+		p.count.ReceiveErrors++
+		return 0, true
+	case r > MaxDatagram:
+		p.count.TooLong++
+		return 0, true
+	}
+	n := int(r)
+	p.count.Received++
+	p.count.ReceivedBytes += uint64(n)
+	d.Port, d.Data = port, b[:n]
+	if p.name.Family == unix.AF_INET {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&p.name))
+		d.Remote = netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), swap(v4.Port))
+	} else {
+		d.Remote = netip.AddrPortFrom(netip.AddrFrom16(p.name.Addr), swap(p.name.Port))
+	}
+	return 1, true
+}
+
+// swap turns a port number between network order and ours; both architectures of this file are little endian.
+func swap(port uint16) uint16 { return port<<8 | port>>8 }
+
+func (p *epollPorts) Send(batch []Datagram) {
+	for i := range batch {
+		p.send(&batch[i])
+	}
+}
+
+func (p *epollPorts) send(d *Datagram) {
+	if int(d.Port) >= len(p.sockets) || p.sockets[d.Port].fd < 0 {
+		p.count.SendErrors++
+		return
+	}
+	a := d.Remote.Addr()
+	var length uintptr
+	if a.Is4() {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&p.name))
+		v4.Family, v4.Port, v4.Addr = unix.AF_INET, swap(d.Remote.Port()), a.As4()
+		v4.Zero = [8]uint8{}
+		length = unix.SizeofSockaddrInet4
+	} else {
+		p.name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap(d.Remote.Port()), Addr: a.As16()}
+		length = unix.SizeofSockaddrInet6
+	}
+	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(p.sockets[d.Port].fd), uintptr(unsafe.Pointer(unsafe.SliceData(d.Data))),
+		uintptr(len(d.Data)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&p.name)), length)
+	if errno != 0 {
+		p.count.refused(errno)
+		return
+	}
+	p.count.Sent++
+	p.count.SentBytes += uint64(r)
+}
+
+func (p *epollPorts) Wake() { p.event.wake() }
+
+func (p *epollPorts) Counters() Counters { return p.count }
+
+func (p *epollPorts) Shutdown() error {
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	for i := range p.sockets {
+		p.Close(Port(i))
+	}
+	p.event.close()
+	if err := unix.Close(p.epoll); err != nil {
+		return fmt.Errorf("close epoll set: %w", err)
+	}
+	p.slab = nil
+	return nil
+}
