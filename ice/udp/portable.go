@@ -16,6 +16,7 @@ const portableSlots = 256
 
 // portablePorts is the same contract on the standard library alone, for systems to develop on: a goroutine a port reads into slots
 // that it takes from a free list and hands to Receive through a channel. It is compiled everywhere so that it is tested everywhere.
+// Send may wait here while a socket's buffer is full: the standard library has no way to try.
 type portablePorts struct {
 	options Options
 
