@@ -6,10 +6,14 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// Limits of the 24 bits of a cumulative loss (RFC 3550 A.3).
 const (
+	// Limits of the 24 bits of a cumulative loss (RFC 3550 A.3).
 	maxReportedLoss = 0x7fffff
 	minReportedLoss = -0x800000
+
+	// maxDeviation is how much later than its neighbour the last straggler that A.1 believes can be, with packets of 120 ms. A
+	// timestamp that is further off has jumped, which is no jitter and would be read as hours of it.
+	maxDeviation = maxMisorder * ClockRate * 120 / 1000
 )
 
 // Reception counts what arrives from one source as RFC 3550 appendix A says: A.1 sequence numbers, A.3 loss, A.8 jitter. The zero
@@ -44,7 +48,7 @@ func (r *Reception) Receive(now time.Duration, s Seq, ts uint32) {
 	}
 	first := !r.timed
 	r.transit, r.timed = transit, true
-	if first || uint32(d) > jumpTicks { // a timestamp that jumped is no jitter, and would be read as hours of it
+	if first || uint32(d) > maxDeviation {
 		return
 	}
 	r.jitter += uint64(d) - (r.jitter+8)>>4

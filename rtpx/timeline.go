@@ -34,7 +34,6 @@ func (t *Timeline) Place(now time.Duration, ts uint32) (at int64, reanchored boo
 	if !t.started {
 		*t = Timeline{started: true, last: here}
 		t.anchor(now, here, ts)
-		return here, false
 	}
 	t.raw += int64(int32(ts - t.ts))
 	t.ts = ts
