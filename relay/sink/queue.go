@@ -76,7 +76,7 @@ type Queue struct {
 type counts struct {
 	frames, dropped, refused, errors atomic.Uint64
 	last                             atomic.Pointer[string]
-	busySince                        atomic.Int64 // nanoseconds after origin, 0: the Writer is not being called
+	busySince                        atomic.Int64 // 1 + nanoseconds after origin, 0: the Writer is not being called
 }
 
 // Stats is what a Queue has done so far. Marks are not counted.
@@ -118,7 +118,7 @@ func (q *Queue) Offer(f *Frame) (wake bool) {
 	if q.shut.Load() || len(f.Payload) > MaxPayload || f.Direction > Business {
 		if !mark {
 			q.count.dropped.Add(1)
-			q.ring.owe(f)
+			q.ring.skip(f)
 		}
 		return false
 	}
@@ -163,7 +163,7 @@ func (q *Queue) Stats() Stats {
 		s.LastError = *last
 	}
 	if since := q.count.busySince.Load(); since != 0 {
-		s.Blocked = time.Since(q.origin) - time.Duration(since)
+		s.Blocked = time.Since(q.origin) - time.Duration(since-1)
 	}
 	return s
 }

@@ -108,7 +108,7 @@ func (o *outlet) finish() error { return o.call("Close", o.writer.Close) }
 
 // call runs one of the Writer's methods, remembers since when, and turns a panic into an error.
 func (o *outlet) call(what string, method func() error) (err error) {
-	o.count.busySince.Store(max(int64(time.Since(o.origin)), 1))
+	o.count.busySince.Store(int64(time.Since(o.origin)) + 1)
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicError(what, v)

@@ -52,8 +52,9 @@ type Frame struct {
 	At int64
 	// Samples is the length: FrameSamples, or more (1920, 2880) for a SILK packet that cannot be cut (see Uncut). 0 in a mark.
 	Samples int32
-	// Lost is how many packets of this direction are known to be lost in the hole right before this frame; 0 for a hole that the
-	// sender made on purpose (DTX, mute).
+	// Lost is how many packets of this direction are known to be lost in the hole right before this frame, those included that the
+	// Queue dropped because the Writer was slow; 0 for a hole that the sender made on purpose (DTX, mute). More than 65535 are told
+	// as 65535.
 	Lost uint16
 	// Direction is Caller or Business. 0 in a mark.
 	Direction Direction

@@ -22,7 +22,7 @@ type slot struct {
 	at      int64
 	samples int32
 	length  int32
-	lost    uint16
+	count   uint32 // of this direction's frames and known losses so far, this frame included
 	dir     Direction
 	uncut   bool
 	payload []byte // of the slab, or, once a longer frame came, of MaxPayload bytes of its own
@@ -34,17 +34,12 @@ type ring struct {
 	slots []slot
 	mask  uint64
 
-	_    [64]byte // the two sides write on cache lines of their own
-	head uint64   // producer: position of the next frame
-	owed [Business]uint16
-	_    [64]byte
-	tail uint64 // consumer: position of the next frame to take
-	seen [Business]uint32
-	_    [64]byte
-
-	// Frames of each direction that were overwritten, with the packets that were known to be lost before them. Frames are overwritten
-	// in order, and none while an older one is being read, so what the consumer finds here while it reads a frame lies before it.
-	overwritten [Business]atomic.Uint32
+	_       [64]byte // the two sides write on cache lines of their own
+	head    uint64   // producer: position of the next frame
+	offered [Business]uint32
+	_       [64]byte
+	tail    uint64           // consumer: position of the next frame to take
+	told    [Business]uint32 // consumer: count of the last frame of each direction
 }
 
 func newRing(slots int) *ring {
@@ -61,8 +56,9 @@ func newRing(slots int) *ring {
 }
 
 // put writes f behind the others. dropped is how many audio frames that cost: the oldest one when the ring is full, or f itself when
-// the oldest is being read just now. The Lost of the next frame of that direction tells the Writer. Producer only.
+// the oldest is being read just now. Producer only.
 func (r *ring) put(f *Frame) (ok bool, dropped int) {
+	count := r.skip(f)
 	s := &r.slots[r.head&r.mask]
 	for {
 		state := s.state.Load()
@@ -70,68 +66,67 @@ func (r *ring) put(f *Frame) (ok bool, dropped int) {
 			break
 		}
 		if state%slotStates == slotReading {
-			if f.Direction != 0 {
-				dropped = 1
-			}
-			r.owe(f)
-			return false, dropped
+			return false, audioFrames(f.Direction)
 		}
 		// Full. It fails when the consumer has begun to read it, and then never again.
 		if s.state.CompareAndSwap(state, r.head*slotStates+slotWriting) {
-			if s.dir != 0 {
-				r.overwritten[s.dir-1].Add(uint32(s.lost) + 1)
-				dropped = 1
-			}
+			dropped = audioFrames(s.dir)
 			break
 		}
 	}
 	if len(f.Payload) > len(s.payload) {
 		s.payload = make([]byte, MaxPayload) // once a slot at most
 	}
-	s.at, s.samples, s.lost, s.dir, s.uncut = f.At, f.Samples, f.Lost, f.Direction, f.Uncut
-	if d := f.Direction; d != 0 && r.owed[d-1] > 0 {
-		s.lost = saturate(uint32(f.Lost) + uint32(r.owed[d-1]))
-		r.owed[d-1] = 0
-	}
+	s.at, s.samples, s.count, s.dir, s.uncut = f.At, f.Samples, count, f.Direction, f.Uncut
 	s.length = int32(copy(s.payload, f.Payload))
 	s.state.Store(r.head*slotStates + slotFull)
 	r.head++
 	return true, dropped
 }
 
-// owe remembers a frame that was not put, for the Lost of the next one.
-func (r *ring) owe(f *Frame) {
-	if d := f.Direction; d != 0 {
-		r.owed[d-1] = saturate(uint32(r.owed[d-1]) + uint32(f.Lost) + 1)
+// skip counts f without putting it: the consumer finds out, by the count of the next frame of the direction, how many are missing.
+func (r *ring) skip(f *Frame) (count uint32) {
+	if d := f.Direction; d == Caller || d == Business {
+		r.offered[d-1] += uint32(f.Lost) + 1
+		return r.offered[d-1]
 	}
+	return 0
 }
 
-// oldest is the time of the frame at position tail, which the caller knows to be in the ring. Producer only: it wrote it.
+func audioFrames(d Direction) int {
+	if d == 0 {
+		return 0
+	}
+	return 1
+}
+
+// oldest is the time of the frame at position tail. Producer only: it wrote it.
 func (r *ring) oldest(tail uint64) int64 { return r.slots[tail&r.mask].at }
 
-// take moves the oldest frame to f, its payload appended to buf. Consumer only.
+// take moves the oldest frame to f, its payload appended to buf. Its Lost counts the packets that were known to be lost and the frames
+// that were dropped since the last one taken. Consumer only.
 func (r *ring) take(f *Frame, buf []byte) (_ []byte, ok bool) {
 	for {
 		s := &r.slots[r.tail&r.mask]
 		state := s.state.Load()
-		position := state / slotStates
-		switch {
-		case state%slotStates == slotEmpty:
+		if !r.has(state) {
 			return buf, false
-		case position != r.tail: // overwritten, and with it what lay before it; the oldest is now behind it
+		}
+		if position := state / slotStates; position != r.tail {
+			// Overwritten, or just being, and with it what lay before it; the oldest is now the one behind it.
 			r.tail = position - r.mask
 			continue
-		case !s.state.CompareAndSwap(state, r.tail*slotStates+slotReading):
+		}
+		if !s.state.CompareAndSwap(state, r.tail*slotStates+slotReading) {
 			continue
 		}
 		from := len(buf)
 		buf = append(buf, s.payload[:s.length]...)
-		*f = Frame{At: s.at, Samples: s.samples, Lost: s.lost, Direction: s.dir, Uncut: s.uncut}
+		*f = Frame{At: s.at, Samples: s.samples, Direction: s.dir, Uncut: s.uncut}
 		if d := s.dir; d != 0 {
 			f.Payload = buf[from:len(buf):len(buf)]
-			before := r.overwritten[d-1].Load()
-			f.Lost = saturate(uint32(f.Lost) + (before - r.seen[d-1]))
-			r.seen[d-1] = before
+			f.Lost = uint16(min(s.count-r.told[d-1]-1, 1<<16-1))
+			r.told[d-1] = s.count
 		}
 		s.state.Store(slotEmpty)
 		r.tail++
@@ -139,7 +134,11 @@ func (r *ring) take(f *Frame, buf []byte) (_ []byte, ok bool) {
 	}
 }
 
-// waiting tells whether take would find a frame. Consumer only.
-func (r *ring) waiting() bool { return r.slots[r.tail&r.mask].state.Load()%slotStates != slotEmpty }
+// has tells by the state of the slot at tail whether there is a frame at or after tail. There is none when the slot is empty, and
+// none yet when the producer is writing just that frame, which it does over an older one that the consumer has passed.
+func (r *ring) has(state uint64) bool {
+	return state%slotStates != slotEmpty && state != r.tail*slotStates+slotWriting
+}
 
-func saturate(n uint32) uint16 { return uint16(min(n, 1<<16-1)) }
+// waiting tells whether take would find a frame. Consumer only.
+func (r *ring) waiting() bool { return r.has(r.slots[r.tail&r.mask].state.Load()) }

@@ -94,7 +94,7 @@ func TestJitterKeepsOrderAndReorderBreaksIt(t *testing.T) {
 			p := newPair(t, n)
 			for i := range uint32(200) {
 				p.send(i)
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 			got, s = p.heard(), n.Stats()
 		})
@@ -118,7 +118,7 @@ func TestSameSeedSameFaults(t *testing.T) {
 			p := newPair(t, n)
 			for i := range uint32(200) {
 				p.send(i)
-				time.Sleep(2 * time.Millisecond)
+				<-time.After(2 * time.Millisecond)
 			}
 			got, s = p.heard(), n.Stats()
 		})
@@ -168,15 +168,15 @@ func TestRouteBlackholeAndDown(t *testing.T) {
 		n.Route(netip.PrefixFrom(peer, 32), netip.PrefixFrom(edge, 24), Link{Delay: time.Second})
 		n.Blackhole(peer, true)
 		p.send(2)
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		n.Blackhole(peer, false)
 		p.send(3)
 		n.Down(edge)
-		time.Sleep(2 * time.Second) // arrives while the interface is down
+		<-time.After(2 * time.Second) // arrives while the interface is down
 		p.ports.Send([]udp.Datagram{{Port: p.port, Remote: netip.AddrPortFrom(peer, 3480), Data: []byte("x")}})
 		n.Up(edge)
 		p.send(4)
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		if got := p.heard(); !slices.Equal(got, []uint32{4}) {
 			t.Errorf("arrived %v", got)
 		}
