@@ -26,54 +26,57 @@ const (
 	silk60 = 11 << 3
 )
 
+// requirements are packets at the edge of each requirement of RFC 6716 section 3.4.
+var requirements = map[string]struct {
+	packet []byte
+	want   Fault
+}{
+	"empty":                              {nil, R1},
+	"one frame of 1275":                  {bytesOf(celt20, -1275), OK},
+	"one frame of 1276":                  {bytesOf(celt20, -1276), R2},
+	"two frames of 1275":                 {bytesOf(celt20|1, -2550), OK},
+	"two frames of 1276":                 {bytesOf(celt20|1, -2552), R2},
+	"last of two is 1276":                {bytesOf(celt20|2, 0, -1276), R2},
+	"CBR frames of 1276":                 {bytesOf(celt20|3, 1, -1276), R2},
+	"last VBR frame is 1276":             {bytesOf(celt20|3, 0x82, 0, -1276), R2},
+	"frame of 1275 before padding":       {bytesOf(celt20|3, 0x41, 5, -1280), OK},
+	"code 1, even":                       {bytesOf(celt20|1, -3), R3},
+	"code 1, nothing":                    {bytesOf(celt20 | 1), OK},
+	"code 2, no length":                  {bytesOf(celt20 | 2), R4},
+	"code 2, half a length":              {bytesOf(celt20|2, 252), R4},
+	"code 2, length past the end":        {bytesOf(celt20|2, 4, -3), R4},
+	"code 2, second frame empty":         {bytesOf(celt20|2, 3, -3), OK},
+	"code 2, longest first frame":        {bytesOf(celt20|2, 255, 255, -1275), OK},
+	"code 3, M = 0":                      {bytesOf(celt20|3, 0), R5},
+	"code 3, M = 0, VBR":                 {bytesOf(celt20|3, 0x80), R5},
+	"code 3, M = 48":                     {bytesOf(celt2|3, 48, -48), OK},
+	"code 3, M = 48, VBR":                {bytesOf(celt2|3, 0xB0, -47), OK},
+	"code 3, M = 49":                     {bytesOf(celt2|3, 49, -49), R5},
+	"code 3, M = 63":                     {bytesOf(celt2|3, 63, -63), R5},
+	"code 3, 140 ms":                     {bytesOf(celt20|3, 7, -7), R5},
+	"code 3, 120 ms of 60":               {bytesOf(silk60|3, 2, -2), OK},
+	"code 3, 180 ms of 60":               {bytesOf(silk60|3, 3, -3), R5},
+	"code 3, no count byte":              {bytesOf(celt20 | 3), R6},
+	"code 3 CBR, no whole frames":        {bytesOf(celt20|3, 2, -3), R6},
+	"code 3 CBR, no padding length":      {bytesOf(celt20|3, 0x41), R6},
+	"code 3 CBR, padding chain cut":      {bytesOf(celt20|3, 0x41, 255, 255), R6},
+	"code 3 CBR, padding past the end":   {bytesOf(celt20|3, 0x41, 4, -3), R6},
+	"code 3 CBR, nothing but padding":    {bytesOf(celt20|3, 0x41, 3, -3), OK},
+	"code 3 CBR, remainder by padding":   {bytesOf(celt20|3, 0x42, 1, -4), R6},
+	"code 3 VBR, no length":              {bytesOf(celt20|3, 0x82), R7},
+	"code 3 VBR, half a length":          {bytesOf(celt20|3, 0x82, 253), R7},
+	"code 3 VBR, second length missing":  {bytesOf(celt20|3, 0x83, 0), R7},
+	"code 3 VBR, frames past the end":    {bytesOf(celt20|3, 0x83, 2, 2, -3), R7},
+	"code 3 VBR, last frame empty":       {bytesOf(celt20|3, 0x83, 2, 2, -4), OK},
+	"code 3 VBR, frame inside padding":   {bytesOf(celt20|3, 0xC2, 3, 2, -4), R7},
+	"code 3 VBR, length inside padding":  {bytesOf(celt20|3, 0xC2, 3, -3), R7},
+	"code 3 VBR, padding past the end":   {bytesOf(celt20|3, 0xC1, 2, 0), R7},
+	"code 3 VBR, padding chain cut":      {bytesOf(celt20|3, 0xC1, 255), R7},
+	"code 3 VBR, one frame, all implied": {bytesOf(celt20|3, 0x81, -9), OK},
+}
+
 func TestRequirementsAreNamed(t *testing.T) {
-	for name, c := range map[string]struct {
-		packet []byte
-		want   Fault
-	}{
-		"empty":                              {nil, R1},
-		"one frame of 1275":                  {bytesOf(celt20, -1275), OK},
-		"one frame of 1276":                  {bytesOf(celt20, -1276), R2},
-		"two frames of 1275":                 {bytesOf(celt20|1, -2550), OK},
-		"two frames of 1276":                 {bytesOf(celt20|1, -2552), R2},
-		"last of two is 1276":                {bytesOf(celt20|2, 0, -1276), R2},
-		"CBR frames of 1276":                 {bytesOf(celt20|3, 1, -1276), R2},
-		"last VBR frame is 1276":             {bytesOf(celt20|3, 0x82, 0, -1276), R2},
-		"frame of 1275 before padding":       {bytesOf(celt20|3, 0x41, 5, -1280), OK},
-		"code 1, even":                       {bytesOf(celt20|1, -3), R3},
-		"code 1, nothing":                    {bytesOf(celt20 | 1), OK},
-		"code 2, no length":                  {bytesOf(celt20 | 2), R4},
-		"code 2, half a length":              {bytesOf(celt20|2, 252), R4},
-		"code 2, length past the end":        {bytesOf(celt20|2, 4, -3), R4},
-		"code 2, second frame empty":         {bytesOf(celt20|2, 3, -3), OK},
-		"code 2, longest first frame":        {bytesOf(celt20|2, 255, 255, -1275), OK},
-		"code 3, M = 0":                      {bytesOf(celt20|3, 0), R5},
-		"code 3, M = 0, VBR":                 {bytesOf(celt20|3, 0x80), R5},
-		"code 3, M = 48":                     {bytesOf(celt2|3, 48, -48), OK},
-		"code 3, M = 48, VBR":                {bytesOf(celt2|3, 0xB0, -47), OK},
-		"code 3, M = 49":                     {bytesOf(celt2|3, 49, -49), R5},
-		"code 3, M = 63":                     {bytesOf(celt2|3, 63, -63), R5},
-		"code 3, 140 ms":                     {bytesOf(celt20|3, 7, -7), R5},
-		"code 3, 120 ms of 60":               {bytesOf(silk60|3, 2, -2), OK},
-		"code 3, 180 ms of 60":               {bytesOf(silk60|3, 3, -3), R5},
-		"code 3, no count byte":              {bytesOf(celt20 | 3), R6},
-		"code 3 CBR, no whole frames":        {bytesOf(celt20|3, 2, -3), R6},
-		"code 3 CBR, no padding length":      {bytesOf(celt20|3, 0x41), R6},
-		"code 3 CBR, padding chain cut":      {bytesOf(celt20|3, 0x41, 255, 255), R6},
-		"code 3 CBR, padding past the end":   {bytesOf(celt20|3, 0x41, 4, -3), R6},
-		"code 3 CBR, nothing but padding":    {bytesOf(celt20|3, 0x41, 3, -3), OK},
-		"code 3 CBR, remainder by padding":   {bytesOf(celt20|3, 0x42, 1, -4), R6},
-		"code 3 VBR, no length":              {bytesOf(celt20|3, 0x82), R7},
-		"code 3 VBR, half a length":          {bytesOf(celt20|3, 0x82, 253), R7},
-		"code 3 VBR, second length missing":  {bytesOf(celt20|3, 0x83, 0), R7},
-		"code 3 VBR, frames past the end":    {bytesOf(celt20|3, 0x83, 2, 2, -3), R7},
-		"code 3 VBR, last frame empty":       {bytesOf(celt20|3, 0x83, 2, 2, -4), OK},
-		"code 3 VBR, frame inside padding":   {bytesOf(celt20|3, 0xC2, 3, 2, -4), R7},
-		"code 3 VBR, length inside padding":  {bytesOf(celt20|3, 0xC2, 3, -3), R7},
-		"code 3 VBR, padding past the end":   {bytesOf(celt20|3, 0xC1, 2, 0), R7},
-		"code 3 VBR, padding chain cut":      {bytesOf(celt20|3, 0xC1, 255), R7},
-		"code 3 VBR, one frame, all implied": {bytesOf(celt20|3, 0x81, -9), OK},
-	} {
+	for name, c := range requirements {
 		t.Run(name, func(t *testing.T) {
 			var p Packet
 			f := Parse(c.packet, &p)
