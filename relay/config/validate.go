@@ -30,8 +30,8 @@ func (c Config) Validate() error {
 	c.Media.validate(&p)
 	c.Calls.validate(&p)
 	c.GRPC.validate(&p)
-	// A page a second at most is lost when the machine dies; more often than ten times a second is all page headers.
-	p.within("recording.flush", c.Recording.Flush, 100*time.Millisecond, 10*time.Second)
+	// Ogg wants a page a second at least (RFC 7845 section 6); more often than ten times a second is all page headers.
+	p.within("recording.flush", c.Recording.Flush, 100*time.Millisecond, time.Second)
 	if strings.TrimSpace(c.Recording.Folder) == "" {
 		p.add("recording.folder", `""`, "name a folder that the server may write to")
 	}

@@ -67,7 +67,7 @@ func TestValidationNamesKeyValueAndRemedy(t *testing.T) {
 		{"CA alone", func(c *Config) { c.GRPC.ClientCA = "ca" }, "grpc.client_ca is \"ca\": clients can be verified only over TLS"},
 		{"TLS and plaintext", func(c *Config) { c.GRPC.TLSCert, c.GRPC.TLSKey, c.GRPC.AllowPlaintext = "c", "k", true }, "grpc.allow_plaintext is true: grpc.tls_cert or grpc.tls_key is set"},
 		{"no recording folder", func(c *Config) { c.Recording.Folder = " " }, "recording.folder is"},
-		{"flush", func(c *Config) { c.Recording.Flush = time.Millisecond }, "recording.flush is 1ms: set it between 100ms and 10s"},
+		{"flush", func(c *Config) { c.Recording.Flush = time.Millisecond }, "recording.flush is 1ms: set it between 100ms and 1s"},
 		{"no player folder", func(c *Config) { c.Player.Folder = "" }, "player.folder is"},
 		{"long file", func(c *Config) { c.Player.MaxSeconds = 3601 }, "player.max_seconds is 3601"},
 		{"RTP address", func(c *Config) { c.RTP.Address = netip.IPv4Unspecified() }, "rtp.address is 0.0.0.0: is unspecified"},
