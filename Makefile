@@ -19,7 +19,7 @@ P ?= 2
 # command=package of Debian. The race detector needs a C compiler with its headers, for which /usr/include/stdio.h stands.
 DEMO_DEPS    := opusenc=opus-tools opusdec=opus-tools opusinfo=opus-tools ffprobe=ffmpeg
 TEST_DEPS    := $(DEMO_DEPS) gcc=gcc $(if $(wildcard /usr/include/stdio.h),,libc-headers=libc6-dev) git=git
-INTEROP_DEPS := $(TEST_DEPS) janus=janus tshark=tshark ip=iproute2 nft=nftables ffmpeg=ffmpeg
+INTEROP_DEPS := $(TEST_DEPS) janus=janus mjr2pcap=janus-tools tshark=tshark ip=iproute2 nft=nftables ffmpeg=ffmpeg espeak-ng=espeak-ng
 
 .PHONY: help demo test interop build deps generate check-generated lint bench cover clean
 

@@ -86,33 +86,54 @@ func (h host) command(ctx context.Context, name string, args ...string) *exec.Cm
 	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", h.name, name}, args...)...)
 }
 
-// dial connects from the host. A socket belongs to the namespace that its thread was in when it was made.
-func (h host) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result, 1)
+// inside runs f on a thread that is on the host: a socket belongs to the namespace that its thread was in when it was made.
+func (h host) inside(f func() error) error {
+	done := make(chan error, 1)
 	go func() {
 		// The thread is never unlocked, so it ends with this goroutine and its namespace meets nobody else.
 		runtime.LockOSThread()
-		conn, err := h.dialHere(ctx, network, address)
-		done <- result{conn, err}
+		done <- h.enter(f)
 	}()
-	r := <-done
-	return r.conn, r.err
+	return <-done
 }
 
-func (h host) dialHere(ctx context.Context, network, address string) (net.Conn, error) {
+func (h host) enter(f func() error) error {
 	namespace, err := os.Open("/run/netns/" + h.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer namespace.Close()
 	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("enter %s: %w", h.name, err)
+		return fmt.Errorf("enter %s: %w", h.name, err)
 	}
-	return new(net.Dialer).DialContext(ctx, network, address)
+	return f()
+}
+
+// dial connects from the host.
+func (h host) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	err = h.inside(func() (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// listen opens a UDP port on the host's loopback for the length of the test, so that what is sent to it is not refused. Nobody reads it.
+func (h host) listen(t *testing.T) (port int) {
+	t.Helper()
+	err := h.inside(func() error {
+		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { conn.Close() })
+		port = conn.LocalAddr().(*net.UDPAddr).Port
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // until waits for something to become true.

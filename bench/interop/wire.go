@@ -33,13 +33,16 @@ func startCapture(t *testing.T, h host, device, filter string) *capture {
 		if c.program.ended() {
 			t.Fatalf("tshark ended: %s", c.program.output())
 		}
-		return strings.Contains(c.program.output(), "Capturing on")
+		return strings.Contains(c.program.output(), "Capture started")
 	})
 	return c
 }
 
+// stop gives the kernel time to hand over what it has captured: it does so in blocks.
 func (c *capture) stop(t *testing.T) {
 	t.Helper()
+	settled := time.Now().Add(time.Second)
+	until(t, 5*time.Second, "the last packets", func() bool { return time.Now().After(settled) })
 	c.program.stop(t, syscall.SIGINT)
 }
 
@@ -143,7 +146,7 @@ func kindOf(f frame) string {
 // checkOpus has tshark judge the Opus packets of plain RTP to or from a port, and gives how many there are.
 func checkOpus(t *testing.T, file string, port int, payloadType int) int {
 	t.Helper()
-	fields := append([]string{"frame.number", "rtp.p_type", "rtp.ssrc", "opus.toc.config", "_ws.malformed"}, violations...)
+	fields := append([]string{"frame.number", "rtp.p_type", "rtp.ssrc", "opus.TOC.config", "_ws.malformed"}, violations...)
 	frames := dissect(t, file, fields, "-d", fmt.Sprintf("udp.port==%d,rtp", port), "-d", fmt.Sprintf("rtp.pt==%d,opus", payloadType),
 		"-Y", fmt.Sprintf("rtp.p_type==%d", payloadType))
 	for _, f := range frames {
@@ -152,7 +155,7 @@ func checkOpus(t *testing.T, file string, port int, payloadType int) int {
 				t.Errorf("frame %s: %s: %s", f["frame.number"], v, f[v])
 			}
 		}
-		if f["_ws.malformed"] != "" || f["opus.toc.config"] == "" {
+		if f["_ws.malformed"] != "" || f["opus.TOC.config"] == "" {
 			t.Errorf("frame %s is not a well-formed Opus packet", f["frame.number"])
 		}
 	}
