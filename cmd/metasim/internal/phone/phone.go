@@ -408,3 +408,10 @@ func (p *Phone) send(now time.Duration, k *packet) {
 		return 0, false
 	})
 }
+
+// Ended says that the call is over.
+func (p *Phone) Ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
+}
