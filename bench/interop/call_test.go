@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/onelane/onelane/relay/control/controlpb"
+	"github.com/onelane/onelane/relay/sdp"
 )
 
 const spoken = "Thank you for calling. Your order is on its way, and it should be with you tomorrow before noon. Is there anything else?"
@@ -58,15 +59,10 @@ func TestCallWithJanusEcho(t *testing.T) {
 	}
 	t.Logf("ICE %v, DTLS %v, %s, drops %v", live.GetTimings().GetIceConnected().AsDuration(), live.GetTimings().GetDtlsConnected().AsDuration(),
 		live.GetSrtpProfile(), live.GetStats().GetDrops())
-	sent, received := checkWire(t, wire.file)
 	packets := int(length / (20 * time.Millisecond))
-	if sent < packets*95/100 || received < packets*95/100 {
-		t.Errorf("%d packets sent and %d received in %v", sent, received, length)
-	}
+	checkWire(t, wire.file, packets)
 	checkHeardByJanus(t, heard, packets)
-	if n := checkOpus(t, loopback.file, legPort, 111); n < packets*95/100 {
-		t.Errorf("the leg got %d Opus packets in %v", n, length)
-	}
+	checkOpus(t, loopback.file, legPort, packets)
 
 	path := closed.GetResult()["path"]
 	if path == "" {
@@ -96,8 +92,34 @@ func checkHeardByJanus(t *testing.T, heard string, packets int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := checkOpus(t, converted, port, 111); n < packets*95/100 {
-		t.Errorf("Janus heard %d Opus packets, want about %d", n, packets)
+	checkOpus(t, converted, port, packets)
+}
+
+func checkWire(t *testing.T, file string, packets int) {
+	t.Helper()
+	w := judgeWire(t, file)
+	for _, f := range w.faults {
+		t.Errorf("on the wire: %s", f)
+	}
+	t.Logf("on the wire: %v; RTP sent %d, received %d", w.kinds, w.sent, w.received)
+	if w.sent < packets*95/100 || w.received < packets*95/100 {
+		t.Errorf("%d RTP packets sent and %d received, want about %d", w.sent, w.received, packets)
+	}
+	for _, kind := range []string{"stun", "dtls", "rtcp"} {
+		if w.kinds[kind] == 0 {
+			t.Errorf("no %s was seen", kind)
+		}
+	}
+}
+
+func checkOpus(t *testing.T, file string, port, packets int) {
+	t.Helper()
+	n, faults := judgeOpus(t, file, port, sdp.OfferOpusPT)
+	for _, f := range faults {
+		t.Errorf("%s: %s", filepath.Base(file), f)
+	}
+	if n < packets*95/100 {
+		t.Errorf("%s: %d Opus packets, want about %d", filepath.Base(file), n, packets)
 	}
 }
 

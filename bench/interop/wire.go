@@ -81,53 +81,62 @@ func dissect(t *testing.T, file string, fields []string, options ...string) []fr
 	return frames
 }
 
-// checkWire holds a capture between the hosts to what a call may put on the wire: STUN, DTLS, RTP and RTCP, one SSRC each way, and from
-// the edge packets without extension and CSRC, in one unbroken sequence. It gives the number of RTP packets each way.
-func checkWire(t *testing.T, file string) (sent, received int) {
+// traffic is what passed between the hosts.
+type traffic struct {
+	kinds          map[string]int
+	sent, received int // RTP packets of the edge and of the peer
+	faults         []string
+}
+
+func (w *traffic) fault(format string, args ...any) {
+	w.faults = append(w.faults, fmt.Sprintf(format, args...))
+}
+
+// judgeWire holds a capture between the hosts to what a call may put on the wire: STUN, DTLS, RTP and RTCP, one SSRC each way, and from
+// the edge packets without extension and CSRC, in one unbroken sequence.
+func judgeWire(t *testing.T, file string) traffic {
 	t.Helper()
 	frames := dissect(t, file, []string{
-		"frame.number", "ip.src", "frame.protocols", "rtp.version", "rtp.ssrc", "rtp.seq", "rtp.p_type", "rtp.ext", "rtp.cc", "rtcp.pt",
-		"stun.type", "dtls.record.content_type", "_ws.malformed",
+		"frame.number", "ip.src", "frame.protocols", "rtp.ssrc", "rtp.seq", "rtp.ext", "rtp.cc", "_ws.malformed",
 	}, "--enable-heuristic", "rtp_udp")
-	kinds := map[string]int{}
+	w := traffic{kinds: map[string]int{}}
 	sources := map[string]map[string]bool{edgeAddress: {}, peerAddress: {}}
 	last := -1
 	for _, f := range frames {
-		kind := kindOf(f)
-		kinds[kind]++
+		kind, number := kindOf(f), f["frame.number"]
+		w.kinds[kind]++
 		switch kind {
 		case "stun", "dtls":
 			// What follows the header of RTCP is encrypted, so tshark cannot judge it; these it can.
 			if f["_ws.malformed"] != "" {
-				t.Errorf("frame %s: malformed %s", f["frame.number"], kind)
+				w.fault("frame %s: malformed %s", number, kind)
 			}
 		case "rtp":
 			sources[f["ip.src"]][f["rtp.ssrc"]] = true
 			if f["ip.src"] == peerAddress {
-				received++
+				w.received++
 				continue
 			}
-			sent++
-			if f["rtp.ext"] != "0" && f["rtp.ext"] != "False" || f["rtp.cc"] != "0" {
-				t.Errorf("frame %s: extension %s, CSRC count %s", f["frame.number"], f["rtp.ext"], f["rtp.cc"])
+			w.sent++
+			if f["rtp.ext"] != "0" || f["rtp.cc"] != "0" {
+				w.fault("frame %s: extension %s, CSRC count %s", number, f["rtp.ext"], f["rtp.cc"])
 			}
 			seq, err := strconv.Atoi(f["rtp.seq"])
 			if err != nil || last >= 0 && seq != (last+1)&0xFFFF {
-				t.Errorf("frame %s: sequence number %s after %d", f["frame.number"], f["rtp.seq"], last)
+				w.fault("frame %s: sequence number %s after %d", number, f["rtp.seq"], last)
 			}
 			last = seq
 		case "rtcp":
 		default:
-			t.Errorf("frame %s from %s is neither STUN, DTLS, RTP nor RTCP: %s", f["frame.number"], f["ip.src"], f["frame.protocols"])
+			w.fault("frame %s from %s is neither STUN, DTLS, RTP nor RTCP: %s", number, f["ip.src"], f["frame.protocols"])
 		}
 	}
 	for address, ssrcs := range sources {
 		if len(ssrcs) > 1 {
-			t.Errorf("%s sends %d SSRCs: %v", address, len(ssrcs), slices.Sorted(maps.Keys(ssrcs)))
+			w.fault("%s sends %d SSRCs: %v", address, len(ssrcs), slices.Sorted(maps.Keys(ssrcs)))
 		}
 	}
-	t.Logf("on the wire: %v; RTP sent %d, received %d", kinds, sent, received)
-	return sent, received
+	return w
 }
 
 // kindOf reads frame.protocols, such as "eth:ethertype:ip:udp:rtp".
@@ -143,21 +152,21 @@ func kindOf(f frame) string {
 	return "other"
 }
 
-// checkOpus has tshark judge the Opus packets of plain RTP to or from a port, and gives how many there are.
-func checkOpus(t *testing.T, file string, port int, payloadType int) int {
+// judgeOpus has tshark judge the Opus packets of plain RTP to or from a port. It gives how many there are and what is wrong with them.
+func judgeOpus(t *testing.T, file string, port, payloadType int) (packets int, faults []string) {
 	t.Helper()
-	fields := append([]string{"frame.number", "rtp.p_type", "rtp.ssrc", "opus.TOC.config", "_ws.malformed"}, violations...)
+	fields := append([]string{"frame.number", "opus.TOC.config", "_ws.malformed"}, violations...)
 	frames := dissect(t, file, fields, "-d", fmt.Sprintf("udp.port==%d,rtp", port), "-d", fmt.Sprintf("rtp.pt==%d,opus", payloadType),
 		"-Y", fmt.Sprintf("rtp.p_type==%d", payloadType))
 	for _, f := range frames {
 		for _, v := range violations {
 			if f[v] != "" {
-				t.Errorf("frame %s: %s: %s", f["frame.number"], v, f[v])
+				faults = append(faults, fmt.Sprintf("frame %s: %s", f["frame.number"], v))
 			}
 		}
 		if f["_ws.malformed"] != "" || f["opus.TOC.config"] == "" {
-			t.Errorf("frame %s is not a well-formed Opus packet", f["frame.number"])
+			faults = append(faults, fmt.Sprintf("frame %s is not a well-formed Opus packet", f["frame.number"]))
 		}
 	}
-	return len(frames)
+	return len(frames), faults
 }
