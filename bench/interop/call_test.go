@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -44,6 +45,9 @@ func TestCallWithJanusEcho(t *testing.T) {
 	c.speak("speech")
 	until(t, 30*time.Second, "the speech to end", func() bool { return c.get().GetSource() == "silence" })
 	// The last words come back, and the recording gets half a second of quiet behind them.
+	if node := near.run(t, "node", "--json"); !json.Valid([]byte(node)) {
+		t.Errorf("relayctl node --json prints %s", node)
+	}
 	quiet := time.Now().Add(time.Second)
 	until(t, 5*time.Second, "a second of silence", func() bool { return time.Now().After(quiet) })
 	length := time.Since(began)

@@ -103,10 +103,10 @@ func (j *janus) do(request *http.Request) (message, error) {
 	}
 	var m message
 	if err := json.Unmarshal(content, &m); err != nil {
-		return message{}, fmt.Errorf("Janus answers %s with %q", response.Status, content)
+		return message{}, fmt.Errorf("janus answers %s with %q", response.Status, content)
 	}
 	if m.Error != nil {
-		return m, fmt.Errorf("Janus refuses: %s (%d)", m.Error.Reason, m.Error.Code)
+		return m, fmt.Errorf("janus refuses: %s (%d)", m.Error.Reason, m.Error.Code)
 	}
 	return m, nil
 }
