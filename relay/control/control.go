@@ -95,6 +95,7 @@ type Server struct {
 	health    *health.Server
 	stopping  chan struct{} // closed when Serve begins to stop: watches end
 	stop      sync.Once
+	grace     time.Duration // stopTimeout; tests have less patience
 	plaintext bool
 	allow     bool
 }
@@ -104,7 +105,7 @@ func New(o Options) (*Server, error) {
 	if o.Edge == nil || o.Log == nil {
 		return nil, errors.New("control: Edge and Log are required")
 	}
-	s := &Server{health: health.NewServer(), stopping: make(chan struct{}), plaintext: o.TLS == Files{}, allow: o.AllowPlaintext}
+	s := &Server{health: health.NewServer(), stopping: make(chan struct{}), grace: stopTimeout, plaintext: o.TLS == Files{}, allow: o.AllowPlaintext}
 	guard := &guard{log: o.Log, stacks: rate.Sometimes{First: 10, Interval: 10 * time.Second}}
 	opts := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
@@ -162,11 +163,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serve the control API: %w", err)
 	case <-ctx.Done():
 	}
-	clean := s.shutdown()
-	<-served
-	if !clean {
-		return fmt.Errorf("stop the control API: requests still ran after %v and were cut off", stopTimeout)
+	if !s.shutdown() { // served may never come: grpc.Serve waits for every handler
+		return fmt.Errorf("stop the control API: requests still ran after %v and were cut off", s.grace)
 	}
+	<-served
 	return nil
 }
 
@@ -179,7 +179,7 @@ func (s *Server) shutdown() bool {
 		s.grpc.GracefulStop()
 		close(graceful)
 	}()
-	timer := time.NewTimer(stopTimeout)
+	timer := time.NewTimer(s.grace)
 	defer timer.Stop()
 	select {
 	case <-graceful:
@@ -189,7 +189,7 @@ func (s *Server) shutdown() bool {
 	// Stop cancels every request's context. It waits for the handlers to return, which an edge that ignores its context may never
 	// let happen: not our wait.
 	go s.grpc.Stop()
-	timer.Reset(time.Second)
+	timer.Reset(s.grace)
 	select {
 	case <-graceful:
 	case <-timer.C:

@@ -32,6 +32,7 @@ type quota struct {
 	mu      sync.Mutex
 	clients map[string]*rate.Limiter
 	rest    *rate.Limiter
+	swept   time.Time // when idle clients were last looked for: a look is long, and new clients must not be able to cause one each
 }
 
 func newQuota(perSecond, burst int) *quota {
@@ -69,7 +70,8 @@ func (q *quota) bucket(client string) *rate.Limiter {
 	if b := q.clients[client]; b != nil {
 		return b
 	}
-	if len(q.clients) >= maxIdentities {
+	if len(q.clients) >= maxIdentities && time.Since(q.swept) >= time.Second {
+		q.swept = time.Now()
 		for id, b := range q.clients {
 			if b.Tokens() >= float64(q.burst) { // idle: a new bucket would be the same
 				delete(q.clients, id)

@@ -17,7 +17,8 @@ import (
 // Requests are decoded here and not by grpc-go, which answers a request that does not decode with INTERNAL and its own text. An SDP
 // that is not UTF-8 is the client's fault and deserves a field and a line.
 //
-// The trick: any message decodes as Empty, and its bytes are then Empty's unknown fields, unchanged.
+// The trick: any message decodes as Empty, and its bytes are then Empty's unknown fields, unchanged. What is no protobuf at all does
+// not even do that, and is left to grpc-go.
 
 // strict gives a copy of a service's description in which every unary method decodes strictly.
 func strict(d *grpc.ServiceDesc) *grpc.ServiceDesc {
@@ -59,7 +60,7 @@ func ours(m proto.Message) bool {
 	return strings.HasPrefix(string(m.ProtoReflect().Descriptor().FullName()), "onelane.")
 }
 
-// undecodable finds out why a request does not decode: the first string that is not UTF-8, with its line, or no protobuf at all.
+// undecodable finds out why a request does not decode: the first string that is not UTF-8, with its line, or something deeper.
 func undecodable(b []byte, d protoreflect.MessageDescriptor) error {
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
