@@ -30,7 +30,9 @@ func serveCommand() *cobra.Command {
 	var o serveOptions
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve Graph and media until interrupted", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.serve(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8090", "HTTP `address`; port 0 chooses one")

@@ -26,7 +26,7 @@ type Options struct {
 	Public []netip.AddrPort
 	// Certificate for every call; nil makes one (ECDSA P-256).
 	Certificate *tls.Certificate
-	// Now is the monotonic time since some origin; nil counts from NewServer.
+	// Now is the monotonic time since some origin, never 0; nil counts from a second before NewServer.
 	Now func() time.Duration
 	// Elsewhere is a socket of another address, only used to answer checks from when Faults.AnswerFromElsewhere says so.
 	Elsewhere net.PacketConn
@@ -72,7 +72,7 @@ func NewServer(conns []net.PacketConn, o Options) (*Server, error) {
 	}
 	s := &Server{now: o.Now, byUfrag: map[string]*Call{}, byPair: map[Pair]*Call{}}
 	if s.now == nil {
-		origin := time.Now()
+		origin := time.Now().Add(-time.Second) // so that no time is 0, which means that it has not come
 		s.now = func() time.Duration { return time.Since(origin) }
 	}
 	if o.Certificate != nil {
@@ -213,6 +213,7 @@ func (s *Server) NewCall(o CallOptions) (*Call, error) {
 		o.SSRC = random32()
 	}
 	c := &Call{server: s, options: o, ufrag: ufrag, pwd: pwd, born: s.now()}
+	c.timings.Opened = c.born
 	c.integrity = stun.NewShortTermIntegrity(pwd)
 	c.setFaults(o.Faults)
 	s.mu.Lock()
