@@ -1,0 +1,242 @@
+// Command relayd is the edge server: it takes WhatsApp calls to and from Meta's media relays and is told by gRPC what to do with them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/onelane/onelane/ice/udp"
+	"github.com/onelane/onelane/relay"
+	"github.com/onelane/onelane/relay/config"
+	"github.com/onelane/onelane/relay/control"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// Exit codes, as relayd --help says.
+const (
+	exitFailed = 1
+	exitConfig = 2
+)
+
+// drainTime is how long live calls may go on after SIGTERM: what an orchestrator gives a service that says it needs it. A second signal
+// ends them at once.
+const drainTime = 10 * time.Minute
+
+// socketBuffer is asked for every media port: half a second of a call, so that a pause of the process loses nothing.
+const socketBuffer = 64 << 10
+
+type configError struct{ error }
+
+func main() {
+	root := command()
+	err := root.Execute()
+	var bad configError
+	switch {
+	case err == nil:
+	case errors.As(err, &bad):
+		fmt.Fprintln(os.Stderr, "relayd:", err)
+		os.Exit(exitConfig)
+	default:
+		fmt.Fprintln(os.Stderr, "relayd:", err)
+		os.Exit(exitFailed)
+	}
+}
+
+func command() *cobra.Command {
+	var file string
+	root := &cobra.Command{
+		Use:   "relayd",
+		Short: "The media edge for WhatsApp calling",
+		Long: `relayd is the media edge for WhatsApp calling. It serves a gRPC API (onelane.relay.v1) that relayctl and signalling services speak.
+
+Settings come from, each winning over the one before: their defaults, the file of --config, the environment (ONELANE_MEDIA_PORT_MIN),
+the flags below (--media-port-min). See configs/relayd.yaml for every key with its reason.
+
+SIGTERM and SIGINT drain: no new calls, live ones go on for up to 10 minutes. A second signal ends them at once.
+
+Exit codes: 0 stopped as asked, 1 failed while running, 2 a wrong setting.`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := load(cmd, file)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), c, cmd.ErrOrStderr())
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return configError{err} })
+	root.PersistentFlags().StringVarP(&file, "config", "c", "", "YAML file of settings")
+	config.Flags(root.PersistentFlags())
+	root.AddCommand(&cobra.Command{
+		Use:   "check",
+		Short: "Check the settings and say how many calls fit",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := load(cmd, file)
+			if err != nil {
+				return err
+			}
+			for _, w := range warnings(c) {
+				fmt.Fprintln(cmd.OutOrStdout(), "warning:", w)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "settings are valid")
+			return nil
+		},
+	}, &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintln(cmd.OutOrStdout(), "relayd", describe())
+		},
+	})
+	return root
+}
+
+// describe is the version with the commit it was built from, where the toolchain knows it.
+func describe() string {
+	if b, ok := debug.ReadBuildInfo(); ok && version == "dev" {
+		for _, s := range b.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return version + "+" + s.Value[:12]
+			}
+		}
+	}
+	return version
+}
+
+func load(cmd *cobra.Command, file string) (config.Config, error) {
+	c, err := config.Load(file, cmd.Flags(), os.Environ())
+	if err != nil {
+		return c, configError{err}
+	}
+	return c, nil
+}
+
+func warnings(c config.Config) []string {
+	ephemeral, _ := os.ReadFile(config.EphemeralRangeFile) // not there on other systems: then there is nothing to compare with
+	return append(c.Warnings(string(ephemeral)), config.UnknownEnvironment(os.Environ())...)
+}
+
+// run serves until it is told to stop.
+func run(ctx context.Context, c config.Config, out io.Writer) error {
+	log := logger(c, out)
+	for _, w := range warnings(c) {
+		log.Warn(w)
+	}
+	descriptors := raiseDescriptors(log)
+	kinds, err := kinds(c)
+	if err != nil {
+		return err
+	}
+	edge, err := relay.New(relay.Options{
+		Config:      c,
+		Kinds:       kinds,
+		Log:         log,
+		Version:     describe(),
+		NewPorts:    func() (udp.Ports, error) { return udp.New(udp.Options{ReceiveBuffer: socketBuffer}) },
+		Descriptors: descriptors,
+	})
+	if err != nil {
+		return err
+	}
+	defer edge.Close()
+	api, err := control.New(control.Options{
+		Edge:           edge,
+		Log:            log,
+		TLS:            control.Files{Cert: c.GRPC.TLSCert, Key: c.GRPC.TLSKey, ClientCA: c.GRPC.ClientCA},
+		AllowPlaintext: c.GRPC.AllowPlaintext,
+	})
+	if err != nil {
+		return configError{err}
+	}
+	l, err := net.Listen("tcp", c.GRPC.Listen)
+	if err != nil {
+		return fmt.Errorf("grpc.listen: %w: choose another address, or stop what has it", err)
+	}
+	node := edge.Node()
+	log.Info("ready", "version", node.Version, "api", l.Addr().String(), "media", strings.Join(node.MediaAddrs, " "),
+		"ports", fmt.Sprintf("%d-%d", node.PortMin, node.PortMax), "shards", node.Shards, "calls", node.CallsLimit, "limited_by", node.LimitedBy)
+	return serve(ctx, edge, api, l, log)
+}
+
+// serve runs the API until a signal comes, then drains.
+func serve(ctx context.Context, edge *relay.Server, api *control.Server, l net.Listener, log *slog.Logger) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	go func() { failed <- api.Serve(serving, l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	case s := <-signals:
+		log.Info("draining: no new calls; again to end the live ones", "signal", s.String(), "calls", edge.Node().Calls)
+	}
+	api.SetReady(false)
+	drain, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-drain.Done():
+		}
+	}()
+	edge.Drain(drain)
+	closed := edge.Close() // the last events are told while the API still serves
+	stop()
+	if err := <-failed; err != nil {
+		return fmt.Errorf("stop the API: %w", err)
+	}
+	log.Info("stopped")
+	return closed
+}
+
+// logger writes what happens to out. No call id, SDP or address of a phone is ever given to it.
+func logger(c config.Config, out io.Writer) *slog.Logger {
+	var level slog.Level
+	level.UnmarshalText([]byte(c.Log.Level)) // validated with the settings
+	o := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(out, o))
+	}
+	return slog.New(slog.NewTextHandler(out, o))
+}
+
+// raiseDescriptors lifts the soft limit of open files to the hard one and returns it: every call is a socket.
+func raiseDescriptors(log *slog.Logger) int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		log.Warn("cannot read the limit of open files", "error", err)
+		return 0
+	}
+	if r.Cur < r.Max {
+		raised := unix.Rlimit{Cur: r.Max, Max: r.Max}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err == nil {
+			r = raised
+		}
+	}
+	const most = 1 << 24 // what "unlimited" is read as
+	return int(min(r.Cur, most))
+}
