@@ -303,10 +303,10 @@ func TestInvalidFramesAreHoles(t *testing.T) {
 	w, path := open(t, Options{})
 	feed(t, w, []sink.Frame{
 		{At: 0},
-		{At: 0, Samples: 960, Direction: sink.Caller, Payload: []byte{0xFB}},             // R6
+		{At: 0, Samples: 960, Direction: sink.Caller, Payload: []byte{0xFB}},               // R6
 		{At: 960, Samples: 960, Direction: sink.Caller, Payload: []byte{0xF0, 0xFF, 0xFE}}, // 10 ms
-		{At: 1920, Samples: 0, Direction: sink.Caller, Payload: opus.Silence20},          // says no length
-		{At: 2880, Samples: 960, Direction: sink.Caller, Payload: make([]byte, 1300)},    // R2
+		{At: 1920, Samples: 0, Direction: sink.Caller, Payload: opus.Silence20},            // says no length
+		{At: 2880, Samples: 960, Direction: sink.Caller, Payload: make([]byte, 1300)},      // R2
 		{At: 3840, Samples: 960, Direction: sink.Business, Payload: opus.Silence20},
 		{At: 9600},
 	})
