@@ -13,25 +13,22 @@ const streamMask = 0xFC
 
 // groupSlots finds how many slots, from next on, end at a boundary of every track.
 func groupSlots(tracks []track, next int64) int64 {
-	for {
-		n := meet(tracks, next)
-		if n <= maxGroup {
-			return n
-		}
-		// The boundaries never meet. The longest frame that begins here stays; the others' frames that cross its end move.
-		stay, length := 0, int64(0)
-		for i := range tracks {
-			if t := &tracks[i]; t.count > 0 && t.at(0).slot == next && int64(t.at(0).slots) > length {
-				stay, length = i, int64(t.at(0).slots)
-			}
-		}
-		for i := range tracks {
-			if e := tracks[i].crossing(next + length); i != stay && e != nil {
-				tracks[i].move(e, next, next+length)
-			}
-		}
-		return length
+	if n := meet(tracks, next); n <= maxGroup {
+		return n
 	}
+	// The boundaries never meet. The longest frame that begins here stays; the others' frames that cross its end move.
+	stay, length := 0, int64(0)
+	for i := range tracks {
+		if t := &tracks[i]; t.count > 0 && t.at(0).slot == next && int64(t.at(0).slots) > length {
+			stay, length = i, int64(t.at(0).slots)
+		}
+	}
+	for i := range tracks {
+		if e := tracks[i].crossing(next + length); i != stay && e != nil {
+			tracks[i].move(e, next, next+length)
+		}
+	}
+	return length
 }
 
 // meet is the smallest number of slots at whose end no track has a frame that goes on. It may be more than maxGroup.

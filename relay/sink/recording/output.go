@@ -34,7 +34,7 @@ type output struct {
 	serial   uint32
 	sequence uint32 // of the next page; a page that failed gives its number to the next
 	offset   int64  // of the next page
-	torn     bool   // there may be bytes behind offset
+	torn     int64  // up to here there may be bytes of a page that failed, if it is behind offset
 	written  int64  // granule at the end of the file
 	owed     int64  // samples of lost pages, to be written as silence before the page
 	samples  int64  // on the page
@@ -102,7 +102,7 @@ func (o *output) settle(flags ogg.Flags, cut int64) error {
 			page.Add(preRoll(o.channels))
 			samples = preSkip
 		}
-		for samples < o.owed {
+		for samples < o.owed && samples < ogg.PageSamples { // longer pages make opusinfo warn of the muxing delay
 			slots := min(maxGroup, (o.owed-samples)/sink.FrameSamples)
 			if !page.Add(silence(buf[:0], o.channels, int(slots))) {
 				break
@@ -133,21 +133,26 @@ func (o *output) put(page *ogg.Page, flags ogg.Flags, samples int64) error {
 
 // write appends to the file or leaves it as it was.
 func (o *output) write(b []byte) error {
-	o.mend()
+	_ = o.mend() // where it cannot be cut off, this page goes over it
 	if _, err := o.file.WriteAt(b, o.offset); err != nil {
-		o.torn = true
-		o.mend()
+		o.torn = max(o.torn, o.offset+int64(len(b)))
+		_ = o.mend() // with the next page at the latest
 		return explain(err)
 	}
 	o.offset += int64(len(b))
 	return nil
 }
 
-// mend cuts off what a failed write left. Where even that fails, the next page overwrites it.
-func (o *output) mend() {
-	if o.torn && o.file.Truncate(o.offset) == nil {
-		o.torn = false
+// mend cuts off what a failed write left.
+func (o *output) mend() error {
+	if o.torn <= o.offset {
+		return nil
 	}
+	err := o.file.Truncate(o.offset)
+	if err == nil {
+		o.torn = 0
+	}
+	return err
 }
 
 // explain adds what to do.

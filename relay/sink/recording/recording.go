@@ -222,8 +222,8 @@ func (w *Writer) Close() error {
 	if e := w.out.end(w.excess(length)); e != nil {
 		err = e
 	}
-	if w.out.torn && err == nil {
-		err = w.out.file.Truncate(w.out.offset)
+	if err == nil {
+		err = w.out.mend()
 	}
 	if err == nil {
 		err = w.out.file.Sync()
