@@ -1,0 +1,372 @@
+package secure
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	contentChangeCipherSpec = 20
+	contentAlert            = 21
+	contentHandshake        = 22
+	contentApplication      = 23
+
+	recordHeader  = 13
+	messageHeader = 12
+
+	// maxRecords is how many encrypted records wait for the flight they belong behind.
+	maxRecords = 4
+	// readBuffer of pion's: one Read must never give more.
+	readBuffer = 8192
+	// recordMessage is how much of a message goes into one record for pion.
+	recordMessage = 4096
+	maxDatagram   = 1500
+	// maxFlight is how many datagrams of a flight are kept; ours have three at most.
+	maxFlight = 8
+)
+
+// guard is the net.Conn that pion sees during one try. Inbound, it lets through only what belongs into a handshake at its point;
+// outbound, it numbers plaintext records itself, so that a flight can be sent once more (kick) without looking like a replay.
+//
+// Read is called by one goroutine of pion's, Write by two, kick by anybody.
+type guard struct {
+	role Role
+	link Link
+	in   inbound
+
+	mu     sync.Mutex
+	next   uint64 // number of the next plaintext record we send
+	flight [][]byte
+	kind   byte // of the record or message that the flight begins with
+	muted  bool
+	closed bool
+	began  bool
+	alarm  *time.Timer
+	cancel context.CancelCauseFunc
+	ready  [][]byte // records for pion
+	count  Counts
+	buf    [maxDatagram]byte
+}
+
+func newGuard(role Role, link Link, fingerprint string, profiles []Profile, sequence uint64) *guard {
+	return &guard{role: role, link: link, next: sequence, in: inbound{role: role, fingerprint: fingerprint, profiles: profiles}}
+}
+
+// limit makes the guard end the try when it is stuck, and returns what has to be called at its end.
+func (g *guard) limit(cancel context.CancelCauseFunc) func() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cancel = cancel
+	if g.began {
+		g.arm()
+	}
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.alarm != nil {
+			g.alarm.Stop()
+		}
+		g.cancel = nil
+	}
+}
+
+// arm starts the alarm: the peer has begun to speak.
+func (g *guard) arm() {
+	g.began = true
+	if g.alarm == nil && g.cancel != nil {
+		cancel := g.cancel
+		g.alarm = time.AfterFunc(stuckAfter, func() { cancel(errStuck) })
+	}
+}
+
+func (g *guard) counts() Counts {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.count
+}
+
+func (g *guard) reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.count = Counts{}
+	g.in = inbound{}
+	g.flight, g.ready = nil, nil
+}
+
+func (g *guard) sequence() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.next
+}
+
+// mute lets nothing out any more.
+func (g *guard) mute() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.muted = true
+	g.flight = nil
+}
+
+// preload takes a ClientHello in front of everything else.
+func (g *guard) preload(record []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.take(record)
+}
+
+// rivalHello is, as server, a ClientHello other than the one of this try.
+func (g *guard) rivalHello() []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.in.rival
+}
+
+// Read gives pion the next records.
+func (g *guard) Read(b []byte) (int, error) {
+	for {
+		g.mu.Lock()
+		if g.closed {
+			g.mu.Unlock()
+			return 0, net.ErrClosed
+		}
+		if n := g.pack(b); n > 0 {
+			g.mu.Unlock()
+			return n, nil
+		}
+		g.mu.Unlock()
+		n, err := g.link.Read(g.buf[:])
+		if err != nil {
+			return 0, err
+		}
+		g.mu.Lock()
+		g.take(g.buf[:n])
+		g.mu.Unlock()
+	}
+}
+
+// pack moves ready records into b, as many as fit.
+func (g *guard) pack(b []byte) (n int) {
+	for len(g.ready) > 0 && n+len(g.ready[0]) <= min(len(b), readBuffer) {
+		n += copy(b[n:], g.ready[0])
+		g.ready = g.ready[1:]
+	}
+	return n
+}
+
+// take judges a datagram record by record.
+func (g *guard) take(b []byte) {
+	for len(b) > 0 {
+		if len(b) < recordHeader {
+			g.count.Malformed++
+			return
+		}
+		size := recordHeader + int(binary.BigEndian.Uint16(b[11:]))
+		// DTLS 1.0 in the record layer of a first ClientHello is allowed (RFC 6347 section 4.2.1).
+		if size > len(b) || b[1] != 0xFE || (b[2] != 0xFD && b[2] != 0xFF) {
+			g.count.Malformed++
+			return
+		}
+		g.record(b[:size])
+		b = b[size:]
+	}
+}
+
+// record judges one whole record.
+func (g *guard) record(b []byte) {
+	switch epoch := binary.BigEndian.Uint16(b[3:]); {
+	case epoch > 1:
+		g.count.OutOfPlace++
+		return
+	case epoch == 1:
+		if b[0] < contentChangeCipherSpec || b[0] > contentApplication {
+			g.count.Malformed++
+			return
+		}
+		g.behind(b)
+		return
+	}
+	switch b[0] {
+	case contentAlert:
+		g.count.Alerts++
+	case contentChangeCipherSpec:
+		if len(b) != recordHeader+1 || b[recordHeader] != 1 {
+			g.count.Malformed++
+			return
+		}
+		g.behind(b)
+	case contentHandshake:
+		g.messages(b[recordHeader:])
+	default:
+		g.count.OutOfPlace++
+	}
+}
+
+// behind passes a record that belongs behind the peer's flight of plaintext messages, or keeps it until that is complete.
+func (g *guard) behind(b []byte) {
+	switch {
+	case g.in.complete:
+		g.ready = append(g.ready, append([]byte(nil), b...))
+	case len(g.in.early) < maxRecords:
+		g.in.early = append(g.in.early, append([]byte(nil), b...))
+	default:
+		g.count.OutOfPlace++
+	}
+}
+
+// messages takes the fragments of a plaintext handshake record.
+func (g *guard) messages(b []byte) {
+	for len(b) > 0 {
+		f, rest, ok := cutFragment(b)
+		if !ok {
+			g.count.Malformed++
+			return
+		}
+		b = rest
+		whole := g.in.fragment(f, &g.count)
+		if whole == nil {
+			continue
+		}
+		g.arm()
+		pass, err := g.in.message(whole, &g.count)
+		for _, m := range pass {
+			g.deliver(m)
+		}
+		if g.in.complete {
+			g.ready = append(g.ready, g.in.early...)
+			g.in.early = nil
+		}
+		if err != nil && g.cancel != nil {
+			g.cancel(err)
+		}
+	}
+}
+
+// deliver makes records of a whole message for pion. Its numbers are ours: pion only looks for repeats.
+func (g *guard) deliver(m []byte) {
+	body := m[messageHeader:]
+	for at := 0; at == 0 || at < len(body); at += recordMessage {
+		part := body[at:min(at+recordMessage, len(body))]
+		r := make([]byte, recordHeader+messageHeader, recordHeader+messageHeader+len(part))
+		r[0], r[1], r[2] = contentHandshake, 0xFE, 0xFD
+		putUint48(r[5:], g.in.sequence)
+		g.in.sequence++
+		binary.BigEndian.PutUint16(r[11:], uint16(messageHeader+len(part)))
+		copy(r[recordHeader:], m[:messageHeader])
+		putUint24(r[recordHeader+6:], at)
+		putUint24(r[recordHeader+9:], len(part))
+		g.ready = append(g.ready, append(r, part...))
+	}
+}
+
+// Write sends what pion writes.
+func (g *guard) Write(b []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return 0, net.ErrClosed
+	}
+	if g.muted {
+		return len(b), nil
+	}
+	b = append([]byte(nil), b...)
+	g.remember(b)
+	g.number(b)
+	return g.link.Write(b)
+}
+
+// number gives the plaintext records of a datagram their numbers.
+func (g *guard) number(b []byte) {
+	for len(b) >= recordHeader {
+		if binary.BigEndian.Uint16(b[3:]) == 0 {
+			putUint48(b[5:], g.next)
+			g.next++
+		}
+		b = b[min(len(b), recordHeader+int(binary.BigEndian.Uint16(b[11:]))):]
+	}
+}
+
+// remember keeps the datagrams of the flight that is being sent, and shows inbound what we say in plaintext.
+func (g *guard) remember(b []byte) {
+	if len(b) < recordHeader || b[0] == contentAlert {
+		return
+	}
+	if g.begins(b) {
+		g.flight = nil
+	}
+	g.in.sent(b)
+	if len(g.flight) < maxFlight {
+		g.flight = append(g.flight, b)
+	}
+}
+
+// begins tells whether a datagram is the first of a flight, for the first time or again.
+func (g *guard) begins(b []byte) bool {
+	if b[0] == contentChangeCipherSpec {
+		g.kind = contentChangeCipherSpec
+		return g.role == Server
+	}
+	if b[0] != contentHandshake || binary.BigEndian.Uint16(b[3:]) != 0 || len(b) < recordHeader+messageHeader ||
+		uint24(b[recordHeader+6:]) != 0 {
+		return false
+	}
+	kind := b[recordHeader]
+	switch {
+	case g.role == Server && kind == typeServerHello,
+		g.role == Client && (kind == typeClientHello || kind == typeCertificate),
+		g.role == Client && kind == typeClientKeyExchange && g.kind != typeCertificate:
+		g.kind = kind
+		return true
+	}
+	return false
+}
+
+// kick sends the last flight once more.
+func (g *guard) kick() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.muted || g.closed {
+		return
+	}
+	for _, b := range g.flight {
+		again := append([]byte(nil), b...)
+		g.number(again)
+		_, _ = g.link.Write(again)
+	}
+}
+
+// sayFailed tells a peer that is in the middle of a handshake which we give up, so that it takes the next ClientHello for a new one.
+func (g *guard) sayFailed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	const fatal, handshakeFailure = 2, 40
+	b := []byte{contentAlert, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, fatal, handshakeFailure}
+	g.number(b)
+	_, _ = g.link.Write(b)
+}
+
+// Close ends the guard and leaves the Link open, for the next try.
+func (g *guard) Close() error {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	// A Read that waits has to look.
+	return g.link.SetReadDeadline(time.Unix(0, 1))
+}
+
+func (g *guard) LocalAddr() net.Addr                { return g.link.LocalAddr() }
+func (g *guard) RemoteAddr() net.Addr               { return g.link.RemoteAddr() }
+func (g *guard) SetDeadline(t time.Time) error      { return g.link.SetReadDeadline(t) }
+func (g *guard) SetReadDeadline(t time.Time) error  { return g.link.SetReadDeadline(t) }
+func (g *guard) SetWriteDeadline(t time.Time) error { return nil }
+
+func uint24(b []byte) int { return int(b[0])<<16 | int(b[1])<<8 | int(b[2]) }
+
+func putUint24(b []byte, v int) { b[0], b[1], b[2] = byte(v>>16), byte(v>>8), byte(v) }
+
+func putUint48(b []byte, v uint64) {
+	binary.BigEndian.PutUint16(b, uint16(v>>32))
+	binary.BigEndian.PutUint32(b[2:], uint32(v))
+}
