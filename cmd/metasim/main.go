@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,12 +29,20 @@ var errBroken = errors.New("rules were broken")
 // usageError is a mistake on the command line.
 type usageError struct{ error }
 
-func main() { os.Exit(run()) }
-
-func run() int {
+func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := command().ExecuteContext(ctx)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program but for the process around it.
+func run(ctx context.Context, args []string, out, log io.Writer) int {
+	root := command()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(log)
+	err := root.ExecuteContext(ctx)
 	var usage usageError
 	switch {
 	case err == nil:
@@ -41,7 +50,7 @@ func run() int {
 	case errors.Is(err, errBroken):
 		return 3
 	}
-	fmt.Fprintln(os.Stderr, "metasim:", err)
+	fmt.Fprintln(log, "metasim:", err)
 	if errors.As(err, &usage) {
 		return 2
 	}
@@ -52,7 +61,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "metasim", Short: "Stands in for Meta's calling endpoint",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serveCommand(), callCommand(), showCommand(), hangupCommand())

@@ -194,7 +194,7 @@ func TestAUsersCallFromOfferToVerdict(t *testing.T) {
 		if want := 420 * 20.0; math.Abs(v.RecordingMS-want) > 20 {
 			t.Errorf("recorded %v ms, spoken %v", v.RecordingMS, want)
 		}
-		if _, granule := packets(t, v.Recording); granule != int64(v.RecordingMS*48) {
+		if _, granule := packets(t, v.Recording); granule != 80*48+int64(v.RecordingMS*48) {
 			t.Errorf("the file ends at %d", granule)
 		}
 		if v.Timings.NominatedMS == nil || v.Timings.GateToFirstMS == nil || *v.Timings.GateToFirstMS > 20 {

@@ -83,13 +83,14 @@ func (r *reception) blocks(now time.Duration) []rtcp.ReceptionReport {
 
 // compound writes the phone's report: SR once it has sent, RR before.
 func compound(now time.Duration, wall time.Time, v *voice, r *reception) ([]byte, error) {
-	var first rtcp.Packet = &rtcp.ReceiverReport{SSRC: v.ssrc, Reports: r.blocks(now)}
+	blocks := r.blocks(now) // once: it begins a new interval
+	var first rtcp.Packet = &rtcp.ReceiverReport{SSRC: v.ssrc, Reports: blocks}
 	if v.sent > 0 {
 		seconds := uint64(wall.Unix() + ntpEpoch)
 		fraction := uint64(wall.Nanosecond()) << 32 / uint64(time.Second)
 		first = &rtcp.SenderReport{
 			SSRC: v.ssrc, NTPTime: seconds<<32 | fraction, RTPTime: v.ts + uint32((now-v.origin)*48/time.Millisecond),
-			PacketCount: uint32(v.sent), OctetCount: uint32(v.bytes), Reports: r.blocks(now),
+			PacketCount: uint32(v.sent), OctetCount: uint32(v.bytes), Reports: blocks,
 		}
 	}
 	return rtcp.Marshal([]rtcp.Packet{first, rtcp.NewCNAMESourceDescription(v.ssrc, cname)})

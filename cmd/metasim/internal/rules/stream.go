@@ -19,6 +19,9 @@ const (
 	// 200 ppm are 1 ms in that time, all else is audio sent too fast or a pause that the timestamps did not follow.
 	driftLimit = 200 * time.Millisecond
 	window     = 5 * time.Second
+	// startLimit is the limit ahead of the clock until there is a whole window to compare with: the very first packets may have waited
+	// for a busy reader.
+	startLimit = time.Second
 	// lossSlack: packets in flight when a gap is measured, and the end packets of a digit, which share one tick.
 	lossSlack = 5
 	// backLimit: how far a packet may be overtaken on a lossy network.
@@ -208,7 +211,11 @@ func (n *line) push(now time.Duration, at int64) (off time.Duration, bad bool) {
 		return 0, false
 	}
 	n.now = max(n.now, v)
-	if off = n.now - n.last; off > driftLimit {
+	limit := driftLimit
+	if !n.whole {
+		limit = startLimit
+	}
+	if off = n.now - n.last; off > limit {
 		n.last = n.now
 		return off, true
 	}
