@@ -3,9 +3,10 @@ package rtpx
 import "time"
 
 const (
-	// WindowWait is how long a packet waits for the ones before it. Reordering in a network is a matter of a few milliseconds, and of
-	// some tens when a phone changes between links; beyond 100 ms a listener hears the wait rather than the loss.
-	WindowWait = 100 * time.Millisecond
+	// WindowWait is how long a packet waits for the ones before it. Everything behind a lost packet waits that long too, and live audio is
+	// heard with that much more delay for a moment at each loss, so it is no longer than it takes for a packet of 20 ms to be overtaken by
+	// its neighbour and come in 10 ms after it. Reordering by more is as rare as it is audible either way, and is told as loss.
+	WindowWait = 30 * time.Millisecond
 	// WindowDepth is how many packets wait: 320 ms of 20 ms packets, which only a burst that was queued somewhere brings within
 	// WindowWait. It bounds the memory that a call can take.
 	WindowDepth = 16

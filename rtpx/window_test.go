@@ -120,17 +120,17 @@ func TestReorderedPacketsComeOutInOrder(t *testing.T) {
 	l.idle(16)
 }
 
-func TestGapIsGivenUpAfter100ms(t *testing.T) {
+func TestGapIsGivenUpAfterTheWait(t *testing.T) {
 	l := listen(t, 16)
 	l.offer(0, 10)
 	l.offer(ms(20), 13)
-	l.offer(ms(40), 14)
-	if at, ok := l.w.Deadline(); !ok || at != ms(120) {
+	l.offer(ms(30), 14)
+	if at, ok := l.w.Deadline(); !ok || at != ms(20)+WindowWait {
 		t.Fatalf("deadline %v, %v", at, ok)
 	}
-	l.drain(ms(120) - 1)
+	l.drain(ms(20) + WindowWait - 1)
 	l.expect(0, 10)
-	l.drain(ms(120))
+	l.drain(ms(20) + WindowWait)
 	l.expect(2, 13, 14)
 	l.idle(16)
 }
@@ -140,23 +140,23 @@ func TestEachGapHasItsOwnDeadline(t *testing.T) {
 	l := listen(t, 16)
 	l.offer(0, 10)
 	l.offer(ms(0), 12)
-	l.offer(ms(50), 14)
-	l.drain(ms(100))
+	l.offer(ms(15), 14)
+	l.drain(WindowWait)
 	l.expect(1, 10, 12)
-	if at, ok := l.w.Deadline(); !ok || at != ms(150) {
+	if at, ok := l.w.Deadline(); !ok || at != ms(15)+WindowWait {
 		t.Fatalf("deadline %v, %v", at, ok)
 	}
-	l.drain(ms(150))
+	l.drain(ms(15) + WindowWait)
 	l.expect(1, 14)
 }
 
-// Nothing waits longer than 100 ms, also not when what arrives later belongs before it.
-func TestNoPacketWaitsLongerThan100ms(t *testing.T) {
+// Nothing waits longer than WindowWait, also not when what arrives later belongs before it.
+func TestNoPacketWaitsLongerThanTheWait(t *testing.T) {
 	l := listen(t, 16)
 	l.offer(0, 10)
 	l.offer(ms(0), 14)
-	l.offer(ms(50), 12)
-	l.drain(ms(100))
+	l.offer(ms(15), 12)
+	l.drain(WindowWait)
 	l.expect(2, 10, 12, 14)
 }
 

@@ -21,7 +21,7 @@ const (
 	outReserve = 32
 	// slotBytes holds the longest datagram and the room that sealing needs behind it.
 	slotBytes = udp.MaxDatagram + secure.Overhead + 4
-	// reorderBuffers are shared by all reorder windows of a shard: a packet waits in one for 100 ms at most.
+	// reorderBuffers are shared by all reorder windows of a shard: a packet waits in one for rtpx.WindowWait at most.
 	reorderBuffers = 2048
 	// maxEvents of one turn. The loop hands them on after every turn.
 	maxEvents = 4096

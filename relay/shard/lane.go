@@ -22,9 +22,10 @@ const (
 	frameSamples = sink.FrameSamples
 	frameTime    = 20 * time.Millisecond
 
-	// quietAfter is how long a live source may be late before silence is sent in its place: the jitter of a bad access network.
-	quietAfter = 60 * time.Millisecond
-	// spurtSamples: a hole of this length in the source's own timestamps ends a talk spurt.
+	// quietAfter is how long a live source may be late before silence is sent in its place: two lost packets and the wait of the reorder
+	// window behind them. Shorter, and the silence would take the place of packets that are there.
+	quietAfter = 100 * time.Millisecond
+	// spurtSamples: a hole of this length in the source's own timestamps, without loss, ends a talk spurt.
 	spurtSamples = 3 * frameSamples
 	// maxLead and maxLag bound how far a source's timeline may drift from the clock before a frame is left out or a position skipped:
 	// a hundred seconds at 1000 ppm, and no permanent latency after a burst.
@@ -114,7 +115,7 @@ func (l *lane) choose(kind sourceKind, id uint32) {
 // place finds the position of a live source's frame, or the reason why it is left out.
 func (l *lane) place(now time.Duration, f *sink.Frame) (at int64, ok bool, why Drop) {
 	clock, next := l.clock(now), l.last+frameSamples
-	spurt := !l.anchored || f.At-l.heard >= spurtSamples
+	spurt := !l.anchored || (f.At-l.heard >= spurtSamples && f.Lost == 0)
 	l.heard = f.At
 	if spurt {
 		at = max(next, clock)

@@ -48,7 +48,7 @@ type Frame struct {
 	// At is the position of the first sample on the call's clock, in samples at 48 kHz since the call's media began. Within one
 	// direction At never goes back and frames never overlap; a jump forward is a hole (loss, DTX, mute, a late start). Between the
 	// two directions frames come in the order in which the edge handled them, which may differ from the order of At by the
-	// reorder window (100 ms) and the peer's jitter.
+	// reorder window (30 ms) and the peer's jitter.
 	At int64
 	// Samples is the length: FrameSamples, or more (1920, 2880) for a SILK packet that cannot be cut (see Uncut). 0 in a mark.
 	Samples int32

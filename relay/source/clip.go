@@ -53,7 +53,7 @@ const maxClipBytes = 64 << 20
 // ReadClip reads an Ogg Opus file of one stream, mono or stereo, that plays for at most max. Packets are cut to 20 ms; the pre-skip is
 // honoured by whole frames, since nothing is decoded, and so is the end. Other files are refused with an error that wraps ErrClip.
 func ReadClip(r io.Reader, max time.Duration) (*Clip, error) {
-	c := &clipReader{ogg: ogg.NewReader(r), clip: &Clip{}, limit: int(max / frame)}
+	c := &clipReader{ogg: ogg.NewReader(r), clip: &Clip{}, limit: int(max/frame) + 1}
 	if err := c.headers(); err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ type clipReader struct {
 	ogg    *ogg.Reader
 	cutter opus.Cutter
 	clip   *Clip
-	limit  int // in frames
+	limit  int // in frames: one more than asked for, since the pre-skip's part of a frame is played
 	skip   int // frames to go that the pre-skip cuts away
 	head   ogg.Head
 	end    int64 // granule of the last page, or NoGranule
@@ -161,7 +161,7 @@ func (c *clipReader) packet(packet []byte, granule int64) error {
 			continue
 		}
 		if len(c.clip.ends) >= c.limit {
-			return refuse(fmt.Sprintf("it is longer than %v", time.Duration(c.limit)*frame), "cut it, or raise player.max_seconds")
+			return refuse(fmt.Sprintf("it is longer than %v", time.Duration(c.limit-1)*frame), "cut it, or raise player.max_seconds")
 		}
 		if len(c.clip.packets)+len(b) > maxClipBytes {
 			return refuse("it is larger than 64 MB", remedy)

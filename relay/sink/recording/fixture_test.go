@@ -168,6 +168,9 @@ func judge(t testing.TB, path string, length int64, channels int) [][]float64 {
 	if probe.Streams[0].Channels != channels {
 		t.Errorf("ffprobe: %d channels", probe.Streams[0].Channels)
 	}
+	if out := run(t, "ffmpeg", "-v", "error", "-i", path, "-f", "null", "-"); out != "" {
+		t.Errorf("ffmpeg complains: %s", out)
+	}
 	pcm := decode(t, path, channels)
 	if got := int64(len(pcm[0])); got != length {
 		t.Errorf("opusdec: %d samples, want %d", got, length)
