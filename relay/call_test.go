@@ -37,6 +37,7 @@ func TestUserInitiatedCallRunsFromOfferToEnd(t *testing.T) {
 		if err != nil || v.State != StateEnded || v.EndReason != EndRequested {
 			w.Fatalf("%v, %+v", err, v)
 		}
+		w.pass(20 * time.Millisecond) // what was on its way
 		n := f.packets()
 		w.pass(time.Second)
 		if f.packets() != n {

@@ -95,13 +95,15 @@ func inWorld(t *testing.T, change func(*config.Config, map[string]Kind), test fu
 		if w.meta, err = icetest.NewServer(conns, icetest.Options{}); err != nil {
 			t.Fatal(err)
 		}
+		defer func() {
+			if err := w.edge.Close(); err != nil {
+				t.Errorf("close the edge: %v", err)
+			}
+			if err := w.meta.Close(); err != nil {
+				t.Errorf("close the far end: %v", err)
+			}
+		}()
 		test(w)
-		if err := w.edge.Close(); err != nil {
-			t.Errorf("close the edge: %v", err)
-		}
-		if err := w.meta.Close(); err != nil {
-			t.Errorf("close the far end: %v", err)
-		}
 	})
 }
 

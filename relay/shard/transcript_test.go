@@ -222,4 +222,3 @@ func TestTranscripts(t *testing.T) {
 		})
 	}
 }
-
