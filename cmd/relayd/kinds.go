@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/onelane/onelane/relay"
@@ -21,7 +22,7 @@ import (
 
 // kinds is the registration of everything that can be attached to a call: one line a kind. A new kind is a package with a Writer, and a
 // line here.
-func kinds(c config.Config) (map[string]relay.Kind, error) {
+func kinds(c config.Config) map[string]relay.Kind {
 	registered := make(map[string]relay.Kind)
 	for _, k := range []relay.Kind{
 		recordings(c.Recording),
@@ -32,7 +33,7 @@ func kinds(c config.Config) (map[string]relay.Kind, error) {
 	} {
 		registered[k.Name] = k
 	}
-	return registered, nil
+	return registered
 }
 
 // recordingBatch is how many frames wait before the recorder is woken: half a second of both directions.
@@ -134,19 +135,16 @@ func legs(c config.RTP) relay.Kind {
 			if err != nil {
 				return relay.Opened{}, err
 			}
-			var peer netip.AddrPort
-			if !leg.Learn {
-				peer = leg.Peer
-			}
 			return relay.Opened{Leg: &shard.LegConfig{
-				Peer: peer, OpusPT: leg.OpusPT, DTMFPT: leg.DTMFPT, DTMFClock: 8000, SendOnly: r.Direction == sink.Caller,
+				Peer: leg.Peer, OpusPT: leg.OpusPT, DTMFPT: leg.DTMFPT, DTMFClock: 8000, SendOnly: r.Direction == sink.Caller,
+				Permit: func(a netip.Addr) bool { return rtp.Permit(a, c.AllowNetworks) == nil },
 			}}, nil
 		},
 	}
 }
 
 func players(c config.Player) relay.Kind {
-	folder := source.NewFolder(c.Folder, time.Duration(c.MaxSeconds)*time.Second)
+	folder := &clips{path: c.Folder, most: time.Duration(c.MaxSeconds) * time.Second}
 	return relay.Kind{
 		Name:      "player",
 		Doc:       "Plays an Ogg Opus file of player.folder to the phone, from its beginning, each time it is selected.",
@@ -165,7 +163,7 @@ func players(c config.Player) relay.Kind {
 				}
 				repeat = int(n)
 			}
-			clip, err := folder.Open(r.Params["file"])
+			clip, err := folder.open(r.Params["file"])
 			if err != nil {
 				return relay.Opened{}, err
 			}
@@ -175,6 +173,28 @@ func players(c config.Player) relay.Kind {
 			}, nil
 		},
 	}
+}
+
+// clips opens the player's folder when it is first asked for: an edge that plays nothing needs none.
+type clips struct {
+	path string
+	most time.Duration
+
+	mu     sync.Mutex
+	folder *source.Folder
+}
+
+func (c *clips) open(name string) (*source.Clip, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.folder == nil {
+		folder, err := source.OpenFolder(c.path, c.most)
+		if err != nil {
+			return nil, fmt.Errorf("player.folder: %w", err)
+		}
+		c.folder = folder
+	}
+	return c.folder.Open(name)
 }
 
 func echoes() relay.Kind {

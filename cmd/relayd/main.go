@@ -142,13 +142,9 @@ func run(ctx context.Context, c config.Config, out io.Writer) error {
 		log.Warn(w)
 	}
 	descriptors := raiseDescriptors(log)
-	kinds, err := kinds(c)
-	if err != nil {
-		return err
-	}
 	edge, err := relay.New(relay.Options{
 		Config:      c,
-		Kinds:       kinds,
+		Kinds:       kinds(c),
 		Log:         log,
 		Version:     describe(),
 		NewPorts:    func() (udp.Ports, error) { return udp.New(udp.Options{ReceiveBuffer: socketBuffer}) },

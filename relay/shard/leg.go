@@ -18,6 +18,8 @@ type LegConfig struct {
 	DTMFPT    uint8
 	DTMFClock int  // of the telephone-event durations on this leg: 8000 or 48000
 	SendOnly  bool // it hears the phone and never speaks to it
+	// Permit judges an address that would be learnt; nil: any. It is asked once, when the first valid packet comes.
+	Permit func(netip.Addr) bool
 }
 
 // rtpLeg is a plain-RTP leg: the phone's frames go out on it in the turn they come in, under one SSRC and sequence of its own, and what
@@ -56,6 +58,10 @@ func (c *Core) receiveLeg(now time.Duration, i int32, k *call, l *rtpLeg, d *udp
 		var p rtpx.Packet
 		if rtpx.Parse(d.Data, &p) != rtpx.OK || (p.PayloadType != l.OpusPT && p.PayloadType != l.DTMFPT) {
 			c.drop(k, DropNoPeer)
+			return
+		}
+		if l.Permit != nil && !l.Permit(d.Remote.Addr()) {
+			c.drop(k, DropWrongAddress)
 			return
 		}
 		l.Peer = d.Remote // learnt once; it never changes again
