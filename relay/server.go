@@ -56,6 +56,8 @@ type Server struct {
 	stop     chan struct{}
 	stopped  chan struct{}
 	inbox    inbox
+	closing  sync.Once
+	closed   error // of closing
 
 	mu       sync.Mutex // guards what follows
 	calls    map[string]*Call
@@ -313,8 +315,13 @@ func (s *Server) endAll() {
 	}
 }
 
-// Close ends every call, waits for what they have open, and stops the shards.
+// Close ends every call, waits for what they have open, and stops the shards. Closing again does nothing.
 func (s *Server) Close() error {
+	s.closing.Do(func() { s.closed = s.close() })
+	return s.closed
+}
+
+func (s *Server) close() error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()

@@ -262,21 +262,22 @@ const fixturePreSkip = 312
 // likeness is the highest normalised correlation of want with got around the place, and by how many samples it lies off.
 func likeness(got []float64, place int64, want []float64) (best float64, off int64) {
 	for d := int64(-2400); d <= 2400; d += 8 {
-		if c := correlate(got, place+d, want); c > best {
+		if c := correlate(got, place+d, want, 61); c > best {
 			best, off = c, d
 		}
 	}
+	best = 0
 	for around, d := off, off-8; d <= around+8; d++ {
-		if c := correlate(got, place+d, want); c > best {
+		if c := correlate(got, place+d, want, 7); c > best {
 			best, off = c, d
 		}
 	}
 	return best, off
 }
 
-func correlate(got []float64, place int64, want []float64) float64 {
+func correlate(got []float64, place int64, want []float64, step int) float64 {
 	var xy, xx, yy float64
-	for i := 0; i < len(want); i += 7 {
+	for i := 0; i < len(want); i += step {
 		j := place + int64(i)
 		if j < 0 || j >= int64(len(got)) {
 			continue

@@ -135,6 +135,9 @@ func (t *track) fill(dst []byte, slots int) []byte {
 		var plc [1]byte
 		return appendEmpty(dst, opus.TOC(opus.PLC(plc[:0], t.last)[0]), slots)
 	}
+	if slots == 1 {
+		return opus.SilenceLike(dst, t.last)
+	}
 	var one [3]byte
 	silence := opus.SilenceLike(one[:0], t.last)
 	var parts [maxGroup][]byte
