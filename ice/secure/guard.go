@@ -26,6 +26,12 @@ const (
 	maxDatagram   = 1500
 	// maxFlight is how many datagrams of a flight are kept; ours have three at most.
 	maxFlight = 8
+	// tellAgain is how long the peer has to hear that a try was given up, before it is told again: a second alert on the heels of the
+	// first would end what the peer has begun anew.
+	tellAgain = time.Second
+	// cookieAfter is how long a server has to go on after a HelloVerifyRequest. When that was forged, the server waits for a message
+	// that pion will not send any more.
+	cookieAfter = time.Second
 )
 
 // guard is the net.Conn that pion sees during one try. Inbound, it lets through only what belongs into a handshake at its point;
@@ -37,22 +43,25 @@ type guard struct {
 	link Link
 	in   inbound
 
-	mu     sync.Mutex
-	next   uint64 // number of the next plaintext record we send
-	flight [][]byte
-	kind   byte // of the record or message that the flight begins with
-	muted  bool
-	closed bool
-	began  bool
-	alarm  *time.Timer
-	cancel context.CancelCauseFunc
-	ready  [][]byte // records for pion
-	count  Counts
-	buf    [maxDatagram]byte
+	mu       sync.Mutex
+	next     uint64 // number of the next plaintext record we send
+	flight   [][]byte
+	kind     byte // of the record or message that the flight begins with
+	muted    bool
+	closed   bool
+	began    bool
+	patience time.Duration // what alarm is set to
+	alarm    *time.Timer
+	cancel   context.CancelCauseFunc
+	ready    [][]byte  // records for pion
+	again    bool      // not the first try: the peer may still be in the middle of the one before
+	told     time.Time // when we last said that a try was given up
+	count    Counts
+	buf      [maxDatagram]byte
 }
 
-func newGuard(role Role, link Link, fingerprint string, profiles []Profile, sequence uint64) *guard {
-	return &guard{role: role, link: link, next: sequence, in: inbound{role: role, fingerprint: fingerprint, profiles: profiles}}
+func newGuard(role Role, link Link, fingerprint string, profiles []Profile) *guard {
+	return &guard{role: role, link: link, in: inbound{role: role, fingerprint: fingerprint, profiles: profiles}}
 }
 
 // limit makes the guard end the try when it is stuck, and returns what has to be called at its end.
@@ -78,7 +87,15 @@ func (g *guard) arm() {
 	g.began = true
 	if g.alarm == nil && g.cancel != nil {
 		cancel := g.cancel
+		g.patience = stuckAfter
 		g.alarm = time.AfterFunc(stuckAfter, func() { cancel(errStuck) })
+	}
+}
+
+func (g *guard) rearm(d time.Duration) {
+	if g.alarm != nil && g.patience != d {
+		g.patience = d
+		g.alarm.Reset(d)
 	}
 }
 
@@ -96,10 +113,11 @@ func (g *guard) reset() {
 	g.flight, g.ready = nil, nil
 }
 
-func (g *guard) sequence() uint64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.next
+// follow takes over what has to go on from one try to the next: record numbers, as the peer may take both for one association.
+func (g *guard) follow(last *guard) {
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	g.again, g.next, g.told = true, last.next, last.told
 }
 
 // mute lets nothing out any more.
@@ -230,7 +248,17 @@ func (g *guard) messages(b []byte) {
 			continue
 		}
 		g.arm()
+		forged := g.count.Forged
 		pass, err := g.in.message(whole, &g.count)
+		if g.again && g.count.Forged > forged && time.Since(g.told) >= tellAgain {
+			// A flight that is signed for another ClientHello: the peer has not heard that we gave the last one up.
+			g.alert()
+		}
+		if whole[0] == typeHelloVerify && len(pass) > 0 {
+			g.rearm(cookieAfter)
+		} else if whole[0] == typeServerHello {
+			g.rearm(stuckAfter)
+		}
 		for _, m := range pass {
 			g.deliver(m)
 		}
@@ -305,7 +333,6 @@ func (g *guard) remember(b []byte) {
 // begins tells whether a datagram is the first of a flight, for the first time or again.
 func (g *guard) begins(b []byte) bool {
 	if b[0] == contentChangeCipherSpec {
-		g.kind = contentChangeCipherSpec
 		return g.role == Server
 	}
 	if b[0] != contentHandshake || binary.BigEndian.Uint16(b[3:]) != 0 || len(b) < recordHeader+messageHeader ||
@@ -341,7 +368,12 @@ func (g *guard) kick() {
 func (g *guard) sayFailed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.alert()
+}
+
+func (g *guard) alert() {
 	const fatal, handshakeFailure = 2, 40
+	g.told = time.Now()
 	b := []byte{contentAlert, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, fatal, handshakeFailure}
 	g.number(b)
 	_, _ = g.link.Write(b)

@@ -55,7 +55,7 @@ const (
 	defaultFlightInterval = 200 * time.Millisecond
 	// stuckAfter: a handshake in which the peer has spoken and that is not over by then has been led astray, by a forged message or by
 	// what a former try left at the peer. It begins anew. Twelve and more flights of the slowest interval fit.
-	stuckAfter = 4 * time.Second
+	stuckAfter = 3 * time.Second
 )
 
 // errStuck ends one try.
@@ -152,7 +152,10 @@ func (h *Handshake) Run(ctx context.Context) (*Session, error) {
 		if ctx.Err() != nil {
 			return nil, h.ended(ctx, last)
 		}
-		g := newGuard(h.Role, h.Conn, fingerprint, profiles, h.recordSequence())
+		g := newGuard(h.Role, h.Conn, fingerprint, profiles)
+		if h.guard != nil { // Run alone sets it
+			g.follow(h.guard)
+		}
 		if hello != nil {
 			g.preload(hello)
 		}
@@ -172,24 +175,15 @@ func (h *Handshake) Run(ctx context.Context) (*Session, error) {
 	}
 }
 
-// recordSequence makes the record numbers of each try go on where the last one's ended: the peer may take all for one association.
-func (h *Handshake) recordSequence() uint64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.guard == nil {
-		return 0
-	}
-	return h.guard.sequence()
-}
-
 func (h *Handshake) forget(g *guard, done bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.count.add(g.counts())
-	g.reset()
 	if done {
-		h.guard = nil
+		h.guard = nil // it lives on in the Session of a server
+		return
 	}
+	g.reset()
 }
 
 func (h *Handshake) ended(ctx context.Context, last error) error {

@@ -313,14 +313,12 @@ func (in *inbound) at(kind byte, number uint16) (out [][]byte) {
 }
 
 // serverFlight looks for a ServerHello, a Certificate and a ServerKeyExchange that fit together: the exchange is signed over both
-// randoms, and ours is known only to who has seen our ClientHello.
+// randoms, and ours is known only to who has seen our ClientHello. The CertificateRequest is not signed, but it must be there: both ends
+// of a WebRTC call show a certificate (RFC 8827 section 6.5), and a flight without one could be made of a genuine one by a forged end.
 func (in *inbound) serverFlight(count *Counts) ([][]byte, error) {
 	for base := uint16(0); base <= maxHelloVerify; base++ {
 		request, end := in.at(typeRequest, base+3), in.at(typeServerHelloDone, base+4)
 		if len(request) == 0 || len(end) == 0 {
-			request, end = nil, in.at(typeServerHelloDone, base+3)
-		}
-		if len(end) == 0 {
 			continue
 		}
 		for _, hello := range in.at(typeServerHello, base) {
@@ -339,11 +337,7 @@ func (in *inbound) serverFlight(count *Counts) ([][]byte, error) {
 					if base != in.base {
 						return nil, errStuck // a forged HelloVerifyRequest has put pion on other numbers
 					}
-					flight := [][]byte{hello, certificate, exchange}
-					if request != nil {
-						flight = append(flight, request[0])
-					}
-					return in.finish(append(flight, end[0])), nil
+					return in.finish([][]byte{hello, certificate, exchange, request[0], end[0]}), nil
 				}
 			}
 		}
