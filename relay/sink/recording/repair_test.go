@@ -64,7 +64,7 @@ func TestKilledRecordingPlaysAsItIsAndHasOnePageASecond(t *testing.T) {
 
 func TestFileCutAtAnyByteIsRepaired(t *testing.T) {
 	b, ends := killed(t, Options{Flush: 200 * time.Millisecond}) // short pages have fewer bytes to cut at
-	lengths := map[int64]int64{} // samples by the number of pages left
+	lengths := map[int64]int64{}                                 // samples by the number of pages left
 	from := ends[len(ends)-3]
 	for cut := from; cut <= int64(len(b)); cut++ {
 		whole := from
