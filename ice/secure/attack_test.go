@@ -136,9 +136,7 @@ func TestForgedCookieCostsATryOnly(t *testing.T) {
 		p := newPeer(t, true)
 		p.start(w.peers)
 		left := 3
-		traceStart = time.Now()
 		w.tap = func(direction int, b []byte) {
-			traceRecords(direction, b)
 			if direction == fromUs && b[0] == 22 && left > 0 {
 				left--
 				w.ours.Deliver(message(3, 0, helloVerify()), peerAddr)

@@ -243,6 +243,9 @@ func (in *inbound) message(raw []byte, count *Counts) (pass [][]byte, err error)
 		return in.clientHello(raw, count)
 	}
 	if !in.keep(m, count) {
+		if m.kind == typeServerHelloDone && in.verified > 0 {
+			count.Forged++ // a flight that was looked at, and found wrong, has come again
+		}
 		return nil, nil
 	}
 	if in.role == Server {

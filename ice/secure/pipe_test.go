@@ -161,9 +161,6 @@ func (p *peer) run(ctx context.Context, wire net.Conn) {
 			close(p.done)
 			return
 		}
-		if testing.Verbose() {
-			println("peer try", err.Error())
-		}
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
