@@ -192,6 +192,8 @@ func (c *Call) attachLeg(a *attachment) (attached bool, err error) {
 			attached = t.Core.AttachLeg(c.ref, a.serial, p, max(1, random32()), random32(), uint16(random32()), *a.opened.Leg)
 			if !attached {
 				t.Ports.Close(p)
+			} else if peer := a.opened.Leg.Peer; peer.IsValid() {
+				_ = t.Ports.Connect(p, peer) // it works unconnected too
 			}
 		})
 		if err == nil && attached {

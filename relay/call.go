@@ -179,6 +179,9 @@ func (c *Call) dial(ctx context.Context, remote *sdp.Remote) (*ice.Path, error) 
 		for _, p := range spare {
 			t.Ports.Close(p)
 		}
+		if err := t.Ports.Connect(c.ports[path.Local], path.Remote); err != nil {
+			c.server.log.Debug("a media port works unconnected", "call", c.key, "error", err)
+		}
 	})
 	c.reached(StateSecuring, EventICEConnected)
 	return path, nil

@@ -167,6 +167,9 @@ func (p *portablePorts) Local(port Port) netip.AddrPort {
 	return p.conns[port].local
 }
 
+// Connect does nothing: there is no look-up to save that matters here.
+func (p *portablePorts) Connect(Port, netip.AddrPort) error { return nil }
+
 func (p *portablePorts) Close(port Port) {
 	if int(port) >= len(p.conns) || p.conns[port].conn == nil {
 		return

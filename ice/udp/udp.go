@@ -77,6 +77,10 @@ type Ports interface {
 	Open(local netip.AddrPort) (Port, error)
 	// Local is the address a port is bound to. Port number 0 given to Open is resolved here.
 	Local(Port) netip.AddrPort
+	// Connect says that a port exchanges datagrams with remote alone from now on: everything sent on it has to be for remote. It saves
+	// the kernel a route look-up a datagram. What others send may or may not be delivered after it; the owner goes on checking. The
+	// port works as before when it fails.
+	Connect(p Port, remote netip.AddrPort) error
 	// Close closes a port. Datagrams of a closed port are not delivered, also when they were already in the kernel's queue. Closing
 	// what is not open does nothing.
 	Close(Port)

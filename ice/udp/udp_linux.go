@@ -33,7 +33,7 @@ type epollPorts struct {
 	epoll   int
 	options Options
 
-	sockets []socket         // by Port: what the packet path needs, 8 bytes a port
+	sockets []socket         // by Port: what the packet path needs, 12 bytes a port
 	locals  []netip.AddrPort // by Port
 	free    []Port
 	resting []Port // closed since the last Receive: free from the next one on
@@ -56,6 +56,7 @@ type epollPorts struct {
 type socket struct {
 	fd         int32
 	generation int32
+	connected  bool
 }
 
 // New makes a set of ports on one epoll set.
@@ -129,7 +130,7 @@ func (p *epollPorts) Open(local netip.AddrPort) (Port, error) {
 		p.free = append(p.free, port)
 		return NoPort, openError(local, "watch", err)
 	}
-	s.fd, s.generation = int32(fd), s.generation+1
+	s.fd, s.generation, s.connected = int32(fd), s.generation+1, false
 	p.locals[port] = local
 	return port, nil
 }
@@ -195,6 +196,19 @@ func (p *epollPorts) Local(port Port) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return p.locals[port]
+}
+
+func (p *epollPorts) Connect(port Port, remote netip.AddrPort) error {
+	if int(port) >= len(p.sockets) || p.sockets[port].fd < 0 {
+		return fmt.Errorf("connect UDP port: %w", ErrClosed)
+	}
+	length := p.address(remote)
+	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(p.sockets[port].fd), uintptr(unsafe.Pointer(&p.name)), length)
+	if errno != 0 {
+		return fmt.Errorf("connect UDP port %s: %w", p.locals[port], errno)
+	}
+	p.sockets[port].connected = true
+	return nil
 }
 
 func (p *epollPorts) Close(port Port) {
@@ -348,25 +362,32 @@ func (p *epollPorts) send(d *Datagram) {
 		p.count.SendErrors++
 		return
 	}
-	a := d.Remote.Addr()
-	var length uintptr
-	if a.Is4() {
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&p.name))
-		v4.Family, v4.Port, v4.Addr = unix.AF_INET, swap(d.Remote.Port()), a.As4()
-		v4.Zero = [8]uint8{}
-		length = unix.SizeofSockaddrInet4
-	} else {
-		p.name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap(d.Remote.Port()), Addr: a.As16()}
-		length = unix.SizeofSockaddrInet6
+	name, length := uintptr(0), uintptr(0)
+	if !p.sockets[d.Port].connected {
+		length = p.address(d.Remote)
+		name = uintptr(unsafe.Pointer(&p.name))
 	}
 	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(p.sockets[d.Port].fd), uintptr(unsafe.Pointer(unsafe.SliceData(d.Data))),
-		uintptr(len(d.Data)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&p.name)), length)
+		uintptr(len(d.Data)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, name, length)
 	if errno != 0 {
 		p.count.refused(errno)
 		return
 	}
 	p.count.Sent++
 	p.count.SentBytes += uint64(r)
+}
+
+// address puts remote into name and returns its length there.
+func (p *epollPorts) address(remote netip.AddrPort) uintptr {
+	a := remote.Addr()
+	if a.Is4() {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&p.name))
+		v4.Family, v4.Port, v4.Addr = unix.AF_INET, swap(remote.Port()), a.As4()
+		v4.Zero = [8]uint8{}
+		return unix.SizeofSockaddrInet4
+	}
+	p.name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap(remote.Port()), Addr: a.As16()}
+	return unix.SizeofSockaddrInet6
 }
 
 func (p *epollPorts) Wake() { p.event.wake() }

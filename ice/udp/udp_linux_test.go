@@ -326,3 +326,38 @@ func BenchmarkOneBusyPort(b *testing.B) {
 		}
 	}
 }
+
+func TestConnectedPortSendsToItsRemoteAndHearsNobodyElse(t *testing.T) {
+	p, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Shutdown()
+	loopback := netip.MustParseAddrPort("127.0.0.1:0")
+	a, _ := open(t, p, loopback)
+	b, _ := open(t, p, loopback)
+	stranger, _ := open(t, p, loopback)
+	if err := p.Connect(a, p.Local(b)); err != nil {
+		t.Fatal(err)
+	}
+	p.Send([]Datagram{{Port: a, Remote: p.Local(b), Data: []byte("there")}})
+	p.Send([]Datagram{{Port: stranger, Remote: p.Local(a), Data: []byte("stranger")}})
+	p.Send([]Datagram{{Port: b, Remote: p.Local(a), Data: []byte("back")}})
+	got := map[string]netip.AddrPort{}
+	batch := make([]Datagram, 8)
+	for range 2 {
+		n, err := p.Receive(batch, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range batch[:n] {
+			got[string(d.Data)] = d.Remote
+		}
+	}
+	if len(got) != 2 || got["there"] != p.Local(a) || got["back"] != p.Local(b) {
+		t.Fatalf("heard %v", got)
+	}
+	if err := p.Connect(Port(99), p.Local(b)); err == nil {
+		t.Fatal("a port that is not open was connected")
+	}
+}

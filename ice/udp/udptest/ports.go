@@ -80,6 +80,9 @@ func (p *ports) Local(number udp.Port) netip.AddrPort {
 	return p.table[number].local
 }
 
+// Connect does nothing: there is no kernel to spare work.
+func (p *ports) Connect(udp.Port, netip.AddrPort) error { return nil }
+
 func (p *ports) Close(number udp.Port) {
 	p.network.mu.Lock()
 	defer p.network.mu.Unlock()
