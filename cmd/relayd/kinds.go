@@ -36,8 +36,9 @@ func kinds(c config.Config) map[string]relay.Kind {
 	return registered
 }
 
-// recordingBatch is how many frames wait before the recorder is woken: half a second of both directions.
-const recordingBatch = 50
+// recordingBatch is how many frames wait before a recorder is woken: a sixth of a second of both directions. What waits is lost when the
+// process is killed, and together with a page (recording.flush) that has to stay under a second.
+const recordingBatch = 16
 
 func recordings(c config.Recording) relay.Kind {
 	return relay.Kind{

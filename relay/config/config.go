@@ -94,7 +94,7 @@ func Default() Config {
 			Keep:         5 * time.Minute,
 		},
 		GRPC:      GRPC{Listen: "127.0.0.1:7070"},
-		Recording: Recording{Folder: "recordings", Flush: time.Second},
+		Recording: Recording{Folder: "recordings", Flush: 800 * time.Millisecond},
 		Player:    Player{Folder: "sounds", MaxSeconds: 300},
 		RTP:       RTP{AllowNetworks: []netip.Prefix{}},
 		Log:       Log{Level: "info", Format: "text"},
