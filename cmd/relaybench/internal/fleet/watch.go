@@ -1,0 +1,96 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/onelane/onelane/relay/control/controlpb"
+)
+
+// rewatch is how long to wait before a broken event stream is opened again.
+const rewatch = time.Second
+
+// watch reads the events of the fleet's calls until ctx ends.
+func (f *Fleet) watch(ctx context.Context) {
+	defer close(f.watched)
+	var token string
+	for ctx.Err() == nil {
+		stream, err := f.relays[0].WatchEvents(ctx, &controlpb.WatchEventsRequest{Tenant: f.options.Tenant, ResumeToken: token})
+		for err == nil {
+			var item *controlpb.WatchEventsResponse
+			if item, err = stream.Recv(); err != nil {
+				break
+			}
+			if t := item.GetResumeToken(); t != "" {
+				token = t
+			}
+			if e := item.GetEvent(); e.GetKind() == controlpb.EventKind_EVENT_KIND_CALL_ENDED {
+				f.over(e)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(rewatch):
+		}
+	}
+}
+
+// over takes the end of a call.
+func (f *Fleet) over(e *controlpb.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ending[e.GetCallId()] {
+		delete(f.ending, e.GetCallId())
+		return
+	}
+	reason := strings.ToLower(strings.TrimPrefix(e.GetCallEnded().GetReason().String(), "END_REASON_"))
+	f.ended[reason]++
+}
+
+// quotaDelay says how long the relay asks to wait when its quota of set-ups is used up.
+func quotaDelay(err error) (time.Duration, bool) {
+	var delay time.Duration
+	quota := false
+	for _, d := range status.Convert(err).Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			quota = d.GetReason() == "QUOTA_EXCEEDED"
+		case *errdetails.RetryInfo:
+			delay = d.GetRetryDelay().AsDuration()
+		}
+	}
+	return delay, quota
+}
+
+// Dial connects n controllers to a relay. The relay gives each client, which it knows by its address, a quota of set-ups; on loopback each
+// controller has an address of its own.
+func Dial(address string, n int) ([]*grpc.ClientConn, error) {
+	var conns []*grpc.ClientConn
+	for i := range n {
+		options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+		if host, _, err := net.SplitHostPort(address); err == nil && i > 0 {
+			ip := net.ParseIP(host).To4()
+			if ip == nil || !ip.IsLoopback() || i > 200 {
+				return nil, fmt.Errorf("%d controllers: more than one needs a relay on an address of 127.0.0.0/8, and 200 are the most", n)
+			}
+			dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i))}}
+			options = append(options, grpc.WithContextDialer(func(ctx context.Context, a string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "tcp", a)
+			}))
+		}
+		c, err := grpc.NewClient("passthrough:///"+address, options...)
+		if err != nil {
+			return nil, fmt.Errorf("connect to %s: %w", address, err)
+		}
+		conns = append(conns, c)
+	}
+	return conns, nil
+}
