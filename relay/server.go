@@ -59,11 +59,16 @@ type Server struct {
 	closing  sync.Once
 	closed   error // of closing
 
+	table
+}
+
+// table is what all calls of an edge share.
+type table struct {
 	mu       sync.Mutex // guards what follows
 	calls    map[string]*Call
-	bySerial map[uint64]*Call
-	ranges   []*portRange // one a shard
-	load     []int        // live calls, one a shard
+	bySerial map[uint64]*Call // those that live
+	ranges   []*portRange     // one a shard
+	load     []int            // live calls, one a shard
 	live     int
 	serial   uint64
 	draining bool
@@ -86,21 +91,23 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("make the DTLS certificate: %w", err)
 	}
 	s := &Server{
-		config:   o.Config,
-		kinds:    o.Kinds,
-		log:      o.Log,
-		version:  o.Version,
-		origin:   time.Now(),
-		certs:    cert,
-		journal:  newEventLog(),
-		stop:     make(chan struct{}),
-		stopped:  make(chan struct{}),
-		inbox:    inbox{ready: make(chan struct{}, 1)},
-		calls:    make(map[string]*Call),
-		bySerial: make(map[uint64]*Call),
-		ranges:   ranges,
-		load:     make([]int, shards),
-		watches:  make(map[*WatchOptions]struct{}),
+		config:  o.Config,
+		kinds:   o.Kinds,
+		log:     o.Log,
+		version: o.Version,
+		origin:  time.Now(),
+		certs:   cert,
+		journal: newEventLog(),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+		inbox:   inbox{ready: make(chan struct{}, 1)},
+		table: table{
+			calls:    make(map[string]*Call),
+			bySerial: make(map[uint64]*Call),
+			ranges:   ranges,
+			load:     make([]int, shards),
+			watches:  make(map[*WatchOptions]struct{}),
+		},
 	}
 	rand.Read(s.salt[:])
 	var own []netip.Addr

@@ -42,6 +42,11 @@ const socketBuffer = 64 << 10
 
 type configError struct{ error }
 
+var (
+	_ control.Edge       = (*relay.Server)(nil)
+	_ control.Positioner = (*relay.Server)(nil)
+)
+
 func main() {
 	root := command()
 	err := root.Execute()
