@@ -26,9 +26,9 @@ INTEROP_DEPS := $(TEST_DEPS) janus=janus mjr2pcap=janus-tools tshark=tshark ip=i
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: ## two whole calls against a strict stand-in for Meta, on loopback
+demo: ## two whole calls against a strict stand-in for Meta, on loopback (ARGS="--json --keep FOLDER")
 	@.ci/deps $(DEMO_DEPS)
-	go run ./bench/demo
+	@go run ./bench/demo $(ARGS)
 
 test: deps ## unit, fake-time, fuzz-corpus and command-line tests, with the race detector
 	go vet ./...

@@ -154,7 +154,7 @@ func (c *call) callUser(ctx context.Context, s *stage) (err error) {
 	ctx2, cancel := context.WithTimeout(ctx, rpcTime)
 	defer cancel()
 	if _, err := s.api.ApplyAnswer(ctx2, &pb.ApplyAnswerRequest{CallId: c.id, SdpAnswer: answer}); err != nil {
-		return fmt.Errorf("ApplyAnswer: %w", err)
+		return fmt.Errorf("the edge refuses ApplyAnswer: %w", err)
 	}
 	c.say("our offer is answered; the phone rings while ICE and DTLS run")
 	if err := c.attach(ctx, s, "recording", "recording", nil); err != nil {
@@ -175,7 +175,7 @@ func (c *call) create(ctx context.Context, s *stage, offer string) (string, erro
 	defer cancel()
 	r, err := s.api.CreateCall(ctx, &pb.CreateCallRequest{CallId: c.id, Tenant: "demo", SdpOffer: offer})
 	if err != nil {
-		return "", fmt.Errorf("CreateCall: %w", err)
+		return "", fmt.Errorf("the edge refuses CreateCall: %w", err)
 	}
 	return r.GetCall().GetLocalSdp(), nil
 }
@@ -185,7 +185,7 @@ func (c *call) attach(ctx context.Context, s *stage, id, kind string, params map
 	defer cancel()
 	_, err := s.api.Attach(ctx, &pb.AttachRequest{CallId: c.id, AttachmentId: id, Kind: kind, Params: params})
 	if err != nil {
-		return fmt.Errorf("Attach %s: %w", id, err)
+		return fmt.Errorf("the edge refuses Attach %s: %w", id, err)
 	}
 	return nil
 }
@@ -209,7 +209,7 @@ func (c *call) choose(ctx context.Context, s *stage, source string) error {
 	ctx, cancel := context.WithTimeout(ctx, rpcTime)
 	defer cancel()
 	if _, err := s.api.SelectSource(ctx, &pb.SelectSourceRequest{CallId: c.id, Source: source}); err != nil {
-		return fmt.Errorf("SelectSource %s: %w", source, err)
+		return fmt.Errorf("the edge refuses SelectSource %s: %w", source, err)
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (c *call) openMedia(ctx context.Context, s *stage) error {
 	limited, cancel := context.WithTimeout(ctx, rpcTime)
 	defer cancel()
 	if _, err := s.api.OpenMedia(limited, &pb.OpenMediaRequest{CallId: c.id}); err != nil {
-		return fmt.Errorf("OpenMedia: %w", err)
+		return fmt.Errorf("the edge refuses OpenMedia: %w", err)
 	}
 	for kind, mark := range map[pb.EventKind]*time.Time{
 		pb.EventKind_EVENT_KIND_GATE_OPENED:           &c.marks.gate,
@@ -243,7 +243,7 @@ func (c *call) converse(ctx context.Context, s *stage) error {
 	limited, cancel := context.WithTimeout(ctx, rpcTime)
 	defer cancel()
 	if _, err := s.api.SendDTMF(limited, &pb.SendDTMFRequest{CallId: c.id, Digits: c.sent}); err != nil {
-		return fmt.Errorf("SendDTMF: %w", err)
+		return fmt.Errorf("the edge refuses SendDTMF: %w", err)
 	}
 	sent, err := s.watch.await(limited, c.id, pb.EventKind_EVENT_KIND_DIGITS_SENT)
 	if err != nil {
@@ -292,7 +292,7 @@ func (c *call) hangUp(ctx context.Context, s *stage) (err error) {
 		return err
 	}
 	if end := s.inbox.of(c.metaID, terminated); end.failure != "" {
-		return errors.New("Meta ended the call as failed: " + end.failure)
+		return errors.New("ended by Meta as failed: " + end.failure)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (m *meta) act(ctx context.Context, a action) (id string, err error) {
 		} `json:"calls"`
 	}
 	if err := m.do(ctx, http.MethodPost, "/v23.0/"+m.number+"/calls", a, &answer); err != nil {
-		return "", fmt.Errorf("Meta refuses %s: %w", a.Action, err)
+		return "", fmt.Errorf("refused by Meta: %s: %w", a.Action, err)
 	}
 	if len(answer.Calls) > 0 {
 		id = answer.Calls[0].ID
