@@ -13,3 +13,6 @@ const StuckAfter time.Duration = stuckAfter
 
 // MaxFragments bounds what a handshake keeps.
 const MaxFragments = maxFragments
+
+// Held is how much an Opener keeps.
+func (o *Opener) Held() (rtp, rtcp, made int) { return len(o.rtp), len(o.rtcp), o.made }

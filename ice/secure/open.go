@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 )
@@ -61,8 +62,9 @@ type Opener struct {
 	opened  uint64
 	made    int // streams that context has made state for
 	strange uint32
-	header  rtp.Header
-	spare   []byte // of a retry, made on first use
+	header  rtp.Header  // scratch
+	report  rtcp.Header // scratch
+	spare   []byte      // of a retry, made on first use
 }
 
 // NewOpener makes the receive side of keys.
@@ -187,7 +189,7 @@ func (o *Opener) OpenRTCP(b []byte) ([]byte, error) {
 	if s != nil && !s.window.fresh(index) {
 		return nil, ErrReplay
 	}
-	out, err := o.context.DecryptRTCP(b, b, nil)
+	out, err := o.context.DecryptRTCP(b, b, &o.report)
 	if err != nil {
 		return nil, ErrAuth
 	}
@@ -196,6 +198,9 @@ func (o *Opener) OpenRTCP(b []byte) ([]byte, error) {
 	}
 	return o.accept(s, index, out), nil
 }
+
+// Profile is that of the keys.
+func (o *Opener) Profile() Profile { return o.keys.Profile }
 
 // tag is the length of the profile's tag.
 func (o *Opener) tag() int {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 )
@@ -30,7 +31,8 @@ const (
 // Sealer seals what we send: one SSRC for the life of the key, each index once. One goroutine owns it. Use NewSealer.
 type Sealer struct {
 	context *srtp.Context
-	header  rtp.Header
+	header  rtp.Header  // scratch
+	report  rtcp.Header // scratch
 	profile Profile
 	state   SealerState
 }
@@ -98,7 +100,7 @@ func (s *Sealer) SealRTCP(dst, plain []byte) ([]byte, error) {
 	}
 	// One counter for all sender SSRCs: with one SSRC it is the same, and it can never repeat.
 	s.context.SetIndex(binary.BigEndian.Uint32(plain[4:]), s.state.RTCP)
-	out, err := s.context.EncryptRTCP(dst, plain, nil)
+	out, err := s.context.EncryptRTCP(dst, plain, &s.report)
 	if err != nil {
 		return nil, ErrMalformed
 	}
