@@ -13,8 +13,9 @@ import (
 // Positions on the lane are multiples of 960 samples since the gate opened; the wire timestamp is the position plus a random base
 // (RFC 3550 section 5.1). Position 960n is due when n times 20 ms have passed. Sources of two natures meet here:
 //
-//   - paced ones (silence, a clip, DTMF): the tick sends the frame whose time has come. When ticks came late (a stopped process),
-//     only the newest is sent: the timestamp follows the clock, and no burst of stale audio goes out.
+//   - paced ones (silence, a clip, DTMF): the tick sends the frame whose time has come. A tick that comes late (a busy host) sends what
+//     is due at once, up to maxLag, so that the phone sees no jump; after a longer stop (SIGSTOP) the timestamp follows the clock
+//     and one frame is sent: no burst of stale audio.
 //   - live ones (an RTP leg, the echo): sent in the turn they arrive in, at the position that the source's own timestamps give. When
 //     a live source is quiet for quietAfter, silence takes over at the clock's position until it speaks again.
 
@@ -175,19 +176,30 @@ func (c *Core) speak(now time.Duration, k *call, f *sink.Frame) {
 	c.audio(now, k, at, f.Payload) // what is due only moves later by this: the timer looks again by itself
 }
 
-// tickLane sends what is due by the clock: DTMF, a clip's next frame, or silence.
+// tickLane sends what is due by the clock. It ends when nothing is, or when a packet could not be sent.
 func (c *Core) tickLane(now time.Duration, k *call) {
 	l := &k.lane
-	if !l.open || k.sealer == nil || now < l.due() {
-		return
+	for l.open && k.sealer != nil && now >= l.due() {
+		at := l.last + frameSamples
+		if clock := l.clock(now); clock-at > maxLag {
+			at = clock
+		}
+		c.tick(now, k, at)
+		if l.last != at {
+			return
+		}
 	}
-	at := max(l.clock(now), l.last+frameSamples)
+}
+
+// tick sends the frame of one position: DTMF, a clip's next frame, or silence.
+func (c *Core) tick(now time.Duration, k *call, at int64) {
+	l := &k.lane
 	if l.tones.active || l.tones.start(now, at) {
 		c.tone(now, k, at)
 		return
 	}
-	if now < l.quiet() {
-		return
+	if l.live() && l.speaking {
+		at = max(at, l.clock(now)) // what a live source did not say is a hole: the timestamp follows the clock over it
 	}
 	if l.kind == sourceClip {
 		if p := k.player(l.source); p != nil {
