@@ -124,6 +124,7 @@ func (p *Process) run(out io.Reader, ending chan struct{}) {
 	for lines.Scan() {
 		p.line(lines.Text())
 	}
+	_, _ = io.Copy(io.Discard, out) // a line that is too long ends the scanner, and must not stop the relay
 	p.err = p.cmd.Wait()
 	close(ending)
 	close(p.exited)

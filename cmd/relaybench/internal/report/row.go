@@ -1,0 +1,197 @@
+// Package report is the outcome of measurements: rows of figures, as text, JSON and a page that needs nothing else.
+package report
+
+import (
+	"time"
+
+	"github.com/onelane/onelane/cmd/relaybench/internal/farend"
+	"github.com/onelane/onelane/cmd/relaybench/internal/histogram"
+)
+
+// Row is one measurement.
+type Row struct {
+	Label      string            `json:"label"`
+	Calls      int               `json:"calls"`
+	Seconds    float64           `json:"seconds"`
+	Traffic    Traffic           `json:"traffic"`
+	Latency    Spread            `json:"added_latency_us"`
+	Pacing     Spread            `json:"pacing_error_us"`
+	Continuity farend.Continuity `json:"continuity"`
+	SetUp      SetUp             `json:"set_up"`
+	Target     Target            `json:"target"`
+	Generator  Generator         `json:"generator"`
+	Limits     Limits            `json:"limits"`
+	Problems   []string          `json:"problems"` // why the relay failed; empty: it did not
+	Doubts     []string          `json:"doubts"`   // why the measurement itself may be wrong
+	Plots      Plots             `json:"plots"`
+}
+
+// Traffic is packets, counted at the phones.
+type Traffic struct {
+	Sent       uint64  `json:"sent"`
+	Received   uint64  `json:"received"`
+	Lost       uint64  `json:"lost"`
+	LossRatio  float64 `json:"loss_ratio"`
+	Reordered  uint64  `json:"reordered"`
+	Duplicates uint64  `json:"duplicates"`
+	Silence    uint64  `json:"silence"` // audio that no phone has sent
+	Reports    uint64  `json:"rtcp"`
+}
+
+// Spread is a distribution of times, in the unit that its field names.
+type Spread struct {
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+}
+
+// SpreadOf is the distribution of a histogram in a unit.
+func SpreadOf(h *histogram.Histogram, unit time.Duration) Spread {
+	in := func(d time.Duration) float64 { return float64(d) / float64(unit) }
+	return Spread{in(h.Quantile(0.5)), in(h.Quantile(0.95)), in(h.Quantile(0.99)), in(h.Quantile(0.999)), in(h.Max()), in(h.Mean())}
+}
+
+// SetUp is how calls were set up since the row before.
+type SetUp struct {
+	Calls     uint64  `json:"calls"`
+	Failed    int     `json:"failed"`
+	Waited    int     `json:"quota_waits"`
+	PerSecond float64 `json:"per_second,omitempty"`
+	Create    Spread  `json:"create_ms"` // CreateCall alone
+	Keys      Spread  `json:"offer_to_keys_ms"`
+	Whole     Spread  `json:"offer_to_attached_ms"`
+}
+
+// Target is what the relay used. Fields about the process are 0 when it is not known.
+type Target struct {
+	PID             int     `json:"pid"`
+	Version         string  `json:"version"`
+	CPUPercent      float64 `json:"cpu_percent"` // of one CPU
+	UserPercent     float64 `json:"cpu_user_percent"`
+	Relayed         uint64  `json:"datagrams_received"`
+	Forwarded       uint64  `json:"datagrams_sent"`
+	CPUPerRelayed   float64 `json:"cpu_us_per_relayed_packet"` // user and system, over datagrams received
+	CPUPerDatagram  float64 `json:"cpu_us_per_datagram"`       // over received and sent
+	Resident        int64   `json:"rss_bytes"`
+	ResidentPerCall int64   `json:"rss_bytes_per_call"` // against the process before its first call
+	Descriptors     int     `json:"descriptors"`
+	Threads         int     `json:"threads"`
+	WaitsPerPacket  float64 `json:"waits_per_relayed_packet"` // voluntary context switches
+	Runtime         Runtime `json:"runtime"`
+	Drops           Drops   `json:"drops"`
+	Violations      uint64  `json:"egress_violations"`
+}
+
+// Drops is packets by the relay's own reason.
+type Drops map[string]uint64
+
+// Runtime is what a relay that was started here tells about its collector.
+type Runtime struct {
+	Known    bool    `json:"known"`
+	Cycles   int     `json:"gc_cycles"`
+	PauseMax float64 `json:"gc_pause_max_us"`
+	HeapLive int64   `json:"heap_live_bytes"`
+}
+
+// Generator is what this process did and used.
+type Generator struct {
+	CPUPercent   float64 `json:"cpu_percent"`
+	CPUPerPacket float64 `json:"cpu_us_per_packet"` // sent or received
+	Late         Spread  `json:"send_late_us"`
+	Unsent       uint64  `json:"unsent"`
+	Dropped      uint64  `json:"receive_buffer_drops"`
+	Stalls       uint64  `json:"stalls"`
+	Strays       uint64  `json:"strays"`
+	Unstamped    uint64  `json:"without_kernel_stamp"`
+}
+
+// Limits are what a figure holds within.
+type Limits struct {
+	PortMin              int    `json:"port_min"`
+	PortMax              int    `json:"port_max"`
+	CallsLimit           int    `json:"calls_limit"`
+	LimitedBy            string `json:"limited_by"`
+	Shards               int    `json:"shards"`
+	TargetDescriptors    int    `json:"target_descriptor_limit"`
+	GeneratorDescriptors int    `json:"generator_descriptor_limit"`
+	ReceiveBuffer        int    `json:"generator_receive_buffer_bytes"`
+	Payload              int    `json:"payload_bytes"`
+	PacketsPerSecond     int    `json:"packets_per_second"`
+	Profile              string `json:"profile"`
+	Source               string `json:"source"`
+	Attach               string `json:"attach"`
+}
+
+// Plots is what is drawn.
+type Plots struct {
+	Latency []histogram.Point `json:"latency_distribution"`
+	Seconds []farend.Second   `json:"seconds"`
+	CPU     []CPUPoint        `json:"cpu"`
+}
+
+// CPUPoint is the CPU use of one second, in per cent of one CPU, and the relay's memory at its end.
+type CPUPoint struct {
+	At        float64 `json:"at_seconds"`
+	Target    float64 `json:"target_percent"`
+	Generator float64 `json:"generator_percent"`
+	Resident  int64   `json:"target_rss_bytes"`
+}
+
+// Host is where it was measured.
+type Host struct {
+	CPU     string `json:"cpu"`
+	CPUs    int    `json:"cpus"`
+	Kernel  string `json:"kernel"`
+	Go      string `json:"go"`
+	Command string `json:"command"`
+	Time    string `json:"time"`
+}
+
+// Report is a whole run of the tool.
+type Report struct {
+	Mode    string         `json:"mode"`
+	Host    Host           `json:"host"`
+	Rows    []Row          `json:"rows"`
+	Summary map[string]any `json:"summary,omitempty"`
+	Notes   []string       `json:"notes"`
+	Ratios  []Ratio        `json:"ratios,omitempty"`
+}
+
+// Ratio compares the medians of two variants.
+type Ratio struct {
+	Figure string  `json:"figure"`
+	A      float64 `json:"a"`
+	B      float64 `json:"b"`
+	Ratio  float64 `json:"b_over_a"`
+}
+
+// OK says that no row has a problem.
+func (r *Report) OK() bool {
+	for _, row := range r.Rows {
+		if len(row.Problems) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// OfTally fills in what the phones have counted.
+func (r *Row) OfTally(t *farend.Tally) {
+	r.Calls, r.Seconds = t.Phones, t.Duration.Seconds()
+	r.Traffic = Traffic{
+		Sent: t.Sent, Received: t.Received, Lost: t.Lost, Reordered: t.Reordered, Duplicates: t.Duplicates, Silence: t.Foreign, Reports: t.Reports,
+	}
+	if t.Sent > 0 {
+		r.Traffic.LossRatio = float64(t.Lost) / float64(t.Sent)
+	}
+	r.Latency = SpreadOf(&t.Latency, time.Microsecond)
+	r.Pacing = SpreadOf(&t.Pacing, time.Microsecond)
+	r.Continuity = t.Continuity
+	r.Generator.Late = SpreadOf(&t.Own.Late, time.Microsecond)
+	r.Generator.Unsent, r.Generator.Dropped, r.Generator.Stalls = t.Own.Unsent, t.Own.Dropped, t.Own.Stalls
+	r.Generator.Strays, r.Generator.Unstamped = t.Own.Strays, t.Own.Unstamped
+	r.Plots.Latency, r.Plots.Seconds = t.Latency.Distribution(), t.Seconds
+}

@@ -1,0 +1,77 @@
+// Command relaybench loads a running relayd with simulated calls and measures what it does to them: set-up by gRPC, then real ICE, DTLS and
+// SRTP from many phones behind one ICE-lite ip:port.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as relaybench --help says.
+const (
+	exitFailed = 1 // the relay lost packets or broke a stream
+	exitUsage  = 2
+	exitBroken = 3 // there is no measurement
+)
+
+// errVerdict: there is a measurement, and the relay failed it.
+var errVerdict = errors.New("the relay failed")
+
+type usageError struct{ error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := command().ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, errVerdict):
+		fmt.Fprintln(os.Stderr, "relaybench:", err)
+		os.Exit(exitFailed)
+	case errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, "relaybench:", err)
+		os.Exit(exitUsage)
+	default:
+		fmt.Fprintln(os.Stderr, "relaybench:", err)
+		os.Exit(exitBroken)
+	}
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "relaybench",
+		Short: "Load a relayd with simulated calls and measure it",
+		Long: `relaybench puts simulated calls on a relayd by its control API and is the phone at the far end of each: ICE-lite behind one ip:port,
+DTLS, and SRTP at 50 packets a second, which the relay sends back (by its echo, or by a plain RTP leg). It counts every packet: loss,
+order, added latency, pacing, and whether SSRC, sequence number and timestamp go on as a phone needs them; and what the relay uses.
+
+The relay is a running one (--relayd, with --pid for its CPU and memory when it is on this host) or one that is started on loopback for
+the measurement (--start). It must allow the phones' network: media.allow_networks 127.0.0.0/8 on loopback.
+
+The table shows for each row: packets sent and lost, added latency (sent to received, by the kernel's stamp) in microseconds, the 99th
+percentile of the pacing error, the relay's CPU in per cent of one CPU and in microseconds a packet that it received, its memory, and
+beside it this program's own CPU and how late it sent.
+
+Exit codes: 0 good, 1 the relay lost packets or broke a stream (or a set-up), 2 wrong usage, 3 no measurement.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(runCommand())
+	return root
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%q: there are no arguments, only flags", args[0])}
+	}
+	return nil
+}
