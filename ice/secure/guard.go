@@ -21,6 +21,8 @@ const (
 	maxRecords = 4
 	// readBuffer of pion's: one Read must never give more.
 	readBuffer = 8192
+	// maxPerRecord is how many fragments one record may hold: each may make us reserve a whole message, and stacks send one a record.
+	maxPerRecord = 8
 	// recordMessage is how much of a message goes into one record for pion.
 	recordMessage = 4096
 	maxDatagram   = 1500
@@ -236,9 +238,9 @@ func (g *guard) behind(b []byte) {
 
 // messages takes the fragments of a plaintext handshake record.
 func (g *guard) messages(b []byte) {
-	for len(b) > 0 {
+	for n := 0; len(b) > 0; n++ {
 		f, rest, ok := cutFragment(b)
-		if !ok {
+		if !ok || n == maxPerRecord {
 			g.count.Malformed++
 			return
 		}

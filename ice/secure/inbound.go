@@ -71,7 +71,7 @@ type part struct {
 	kind   byte
 	number uint16
 	body   []byte
-	have   []bool // by byte: fragments may overlap
+	have   []uint64 // a bit a byte: fragments may overlap
 	left   int
 }
 
@@ -126,7 +126,7 @@ func (in *inbound) fragment(f fragment, count *Counts) []byte {
 			count.Overflow++
 		}
 		in.parts = append(in.parts, part{
-			kind: f.kind, number: f.number, body: make([]byte, f.length), have: make([]bool, f.length), left: f.length,
+			kind: f.kind, number: f.number, body: make([]byte, f.length), have: make([]uint64, (f.length+63)/64), left: f.length,
 		})
 		in.kept += f.length
 		at = len(in.parts) - 1
@@ -134,8 +134,8 @@ func (in *inbound) fragment(f fragment, count *Counts) []byte {
 	p := &in.parts[at]
 	copy(p.body[f.offset:], f.data)
 	for i := range f.data {
-		if !p.have[f.offset+i] {
-			p.have[f.offset+i] = true
+		if at := f.offset + i; p.have[at/64]&(1<<(at%64)) == 0 {
+			p.have[at/64] |= 1 << (at % 64)
 			p.left--
 		}
 	}

@@ -209,6 +209,9 @@ func TestEveryShortPacketIsRefused(t *testing.T) {
 }
 
 func TestPacketPathDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("allocations are counted without the race detector")
+	}
 	bothProfiles(t, func(t *testing.T, d *direction) {
 		n := 65000
 		plain, sealed, report := rtpPacket(ssrc, 0, 80), make([]byte, 200), make([]byte, 100)
