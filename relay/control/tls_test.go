@@ -47,28 +47,28 @@ func ask(t *testing.T, addr string, c *tls.Config) error {
 }
 
 func TestOnlyClientsWithAGoodCertificateAreServed(t *testing.T) {
-	servers, clients, strangers := newAuthority(t, "servers"), newAuthority(t, "clients"), newAuthority(t, "strangers")
+	servers, clients, strangers := authority(t, "servers"), authority(t, "clients"), authority(t, "strangers")
 	l := loopback(t)
 	serve(t, Options{Edge: controltest.New(), TLS: folder(t, servers, clients, "127.0.0.1")}, l)
-	good, strange := clients.client(t, "controller", tomorrow()), strangers.client(t, "controller", tomorrow())
-	expired := clients.client(t, "controller", time.Now().Add(-time.Hour))
+	good, strange := client509(t, clients, "controller", tomorrow()), client509(t, strangers, "controller", tomorrow())
+	expired := client509(t, clients, "controller", time.Now().Add(-time.Hour))
 	// With TLS 1.3 a client may learn of the server's alert, or only of the connection that it closes; TLS 1.2 shows the reason.
 	for _, c := range []struct {
 		name   string
 		config *tls.Config
 		want   string // in the error; empty: served
 	}{
-		{"good", &tls.Config{RootCAs: servers.pool(), Certificates: []tls.Certificate{good}}, ""},
-		{"good with TLS 1.2", &tls.Config{RootCAs: servers.pool(), Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12}, ""},
-		{"no certificate", &tls.Config{RootCAs: servers.pool()}, "code = Unavailable"},
-		{"no certificate with TLS 1.2", &tls.Config{RootCAs: servers.pool(), MaxVersion: tls.VersionTLS12}, "handshake failure"},
-		{"of a strange authority", &tls.Config{RootCAs: servers.pool(), GetClientCertificate: always(strange)}, "code = Unavailable"},
-		{"of a strange authority with TLS 1.2", &tls.Config{RootCAs: servers.pool(), GetClientCertificate: always(strange), MaxVersion: tls.VersionTLS12}, "unknown certificate authority"},
-		{"expired", &tls.Config{RootCAs: servers.pool(), GetClientCertificate: always(expired)}, "code = Unavailable"},
-		{"expired with TLS 1.2", &tls.Config{RootCAs: servers.pool(), GetClientCertificate: always(expired), MaxVersion: tls.VersionTLS12}, "expired certificate"},
-		{"TLS 1.1", &tls.Config{RootCAs: servers.pool(), Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, "protocol version"},
-		{"client that expects another name", &tls.Config{RootCAs: servers.pool(), Certificates: []tls.Certificate{good}, ServerName: "other.example"}, "wanted to match other.example"},
-		{"client that trusts another authority", &tls.Config{RootCAs: strangers.pool(), Certificates: []tls.Certificate{good}}, "unknown authority"},
+		{"good", &tls.Config{RootCAs: servers.Pool(), Certificates: []tls.Certificate{good}}, ""},
+		{"good with TLS 1.2", &tls.Config{RootCAs: servers.Pool(), Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12}, ""},
+		{"no certificate", &tls.Config{RootCAs: servers.Pool()}, "code = Unavailable"},
+		{"no certificate with TLS 1.2", &tls.Config{RootCAs: servers.Pool(), MaxVersion: tls.VersionTLS12}, "handshake failure"},
+		{"of a strange authority", &tls.Config{RootCAs: servers.Pool(), GetClientCertificate: always(strange)}, "code = Unavailable"},
+		{"of a strange authority with TLS 1.2", &tls.Config{RootCAs: servers.Pool(), GetClientCertificate: always(strange), MaxVersion: tls.VersionTLS12}, "unknown certificate authority"},
+		{"expired", &tls.Config{RootCAs: servers.Pool(), GetClientCertificate: always(expired)}, "code = Unavailable"},
+		{"expired with TLS 1.2", &tls.Config{RootCAs: servers.Pool(), GetClientCertificate: always(expired), MaxVersion: tls.VersionTLS12}, "expired certificate"},
+		{"TLS 1.1", &tls.Config{RootCAs: servers.Pool(), Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, "protocol version"},
+		{"client that expects another name", &tls.Config{RootCAs: servers.Pool(), Certificates: []tls.Certificate{good}, ServerName: "other.example"}, "wanted to match other.example"},
+		{"client that trusts another authority", &tls.Config{RootCAs: strangers.Pool(), Certificates: []tls.Certificate{good}}, "unknown authority"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := ask(t, l.Addr().String(), c.config)
@@ -89,12 +89,12 @@ func always(c tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certifica
 }
 
 func TestTLS13IsUsedWhenTheClientCan(t *testing.T) {
-	servers := newAuthority(t, "servers")
+	servers := authority(t, "servers")
 	files := folder(t, servers, servers, "127.0.0.1")
 	files.ClientCA = ""
 	l := loopback(t)
 	serve(t, Options{Edge: controltest.New(), TLS: files}, l)
-	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: servers.pool(), NextProtos: []string{"h2"}})
+	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: servers.Pool(), NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,14 +105,14 @@ func TestTLS13IsUsedWhenTheClientCan(t *testing.T) {
 }
 
 func TestCertificatesRotateWithoutARestart(t *testing.T) {
-	old, fresh, clients := newAuthority(t, "old"), newAuthority(t, "fresh"), newAuthority(t, "clients")
+	old, fresh, clients := authority(t, "old"), authority(t, "fresh"), authority(t, "clients")
 	files := folder(t, old, clients, "127.0.0.1")
 	l, log := loopback(t), &journal{}
 	serve(t, Options{Edge: controltest.New(), TLS: files, Log: log.logger()}, l)
 	addr := l.Addr().String()
-	cert := []tls.Certificate{clients.client(t, "controller", tomorrow())}
-	trustsOld := &tls.Config{RootCAs: old.pool(), Certificates: cert}
-	trustsFresh := &tls.Config{RootCAs: fresh.pool(), Certificates: cert}
+	cert := []tls.Certificate{client509(t, clients, "controller", tomorrow())}
+	trustsOld := &tls.Config{RootCAs: old.Pool(), Certificates: cert}
+	trustsFresh := &tls.Config{RootCAs: fresh.Pool(), Certificates: cert}
 	standing := pb.NewRelayServiceClient(dial(t, addr, credentials.NewTLS(trustsOld)))
 	standingWorks := func() {
 		t.Helper()
@@ -122,7 +122,10 @@ func TestCertificatesRotateWithoutARestart(t *testing.T) {
 	}
 	standingWorks()
 
-	pemCert, pemKey := fresh.issue(t, "127.0.0.1", tomorrow())
+	pemCert, pemKey, err := fresh.Issue("127.0.0.1", tomorrow())
+	if err != nil {
+		t.Fatal(err)
+	}
 	replace(t, files.Cert, pemCert) // half done: the key does not fit yet
 	for range 3 {
 		if err := ask(t, addr, trustsOld); err != nil {
@@ -153,23 +156,23 @@ func TestCertificatesRotateWithoutARestart(t *testing.T) {
 }
 
 func TestClientAuthoritiesRotateWithoutARestart(t *testing.T) {
-	servers, before, after := newAuthority(t, "servers"), newAuthority(t, "before"), newAuthority(t, "after")
+	servers, before, after := authority(t, "servers"), authority(t, "before"), authority(t, "after")
 	files := folder(t, servers, before, "127.0.0.1")
 	l := loopback(t)
 	serve(t, Options{Edge: controltest.New(), TLS: files}, l)
 	// One cache for all connections: a session from before must not be resumed afterwards.
 	cache := tls.NewLRUClientSessionCache(8)
 	as := func(c tls.Certificate) error {
-		return ask(t, l.Addr().String(), &tls.Config{RootCAs: servers.pool(), GetClientCertificate: always(c), ClientSessionCache: cache})
+		return ask(t, l.Addr().String(), &tls.Config{RootCAs: servers.Pool(), GetClientCertificate: always(c), ClientSessionCache: cache})
 	}
-	one, two := before.client(t, "controller", tomorrow()), after.client(t, "controller", tomorrow())
+	one, two := client509(t, before, "controller", tomorrow()), client509(t, after, "controller", tomorrow())
 	if err := as(one); err != nil {
 		t.Error(err)
 	}
 	if err := as(two); err == nil {
 		t.Error("an unknown authority is trusted")
 	}
-	replace(t, files.ClientCA, after.pem())
+	replace(t, files.ClientCA, after.PEM())
 	if err := as(two); err != nil {
 		t.Error(err)
 	}
@@ -179,7 +182,7 @@ func TestClientAuthoritiesRotateWithoutARestart(t *testing.T) {
 }
 
 func TestUnusableTLSFilesShowAtTheStart(t *testing.T) {
-	a := newAuthority(t, "a")
+	a := authority(t, "a")
 	good := folder(t, a, a, "127.0.0.1")
 	noPEM := folder(t, a, a, "127.0.0.1")
 	replace(t, noPEM.ClientCA, []byte("nothing"))

@@ -447,3 +447,34 @@ func TestTonesReplaceLiveAudioAndThenItGoesOn(t *testing.T) {
 	}
 	p.wantDrop(DropLaneViolation, 0)
 }
+
+func TestTimestampsThatStickOrJumpDoNotStopTheLane(t *testing.T) {
+	for name, change := range map[string]func(p *phone){
+		"stick":        func(p *phone) { p.ts -= 960 },
+		"go back":      func(p *phone) { p.ts -= 5 * 960 },
+		"random":       func(p *phone) { p.ts = p.ts*1664525 + 1013904223 },
+		"jump forward": func(p *phone) { p.ts += 48000 * 3600 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newRig(t).live()
+			p.core.AttachEcho(p.ref, 1)
+			p.core.Select(p.ref, 1)
+			p.talk(10)
+			before := len(p.heard)
+			for range 200 {
+				change(p)
+				p.talk(1)
+			}
+			p.lawful()
+			spoken := 0
+			for _, s := range p.heard[before:] {
+				if !isSilence(s) {
+					spoken++
+				}
+			}
+			if spoken < 150 {
+				t.Fatalf("%d of 200 frames were sent: %v", spoken, p.drops())
+			}
+		})
+	}
+}

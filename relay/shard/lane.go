@@ -113,20 +113,20 @@ func (l *lane) choose(kind sourceKind, id uint32) {
 	l.anchored, l.speaking, l.late = false, false, 0
 }
 
-// place finds the position of a live source's frame, or the reason why it is left out.
-func (l *lane) place(now time.Duration, f *sink.Frame) (at int64, ok bool, why Drop) {
+// place finds the position of a live source's frame, which stands at own on the source's line, or the reason why it is left out.
+func (l *lane) place(now time.Duration, own int64, lost bool) (at int64, ok bool, why Drop) {
 	clock, next := l.clock(now), l.last+frameSamples
-	spurt := !l.anchored || (f.At-l.heard >= spurtSamples && f.Lost == 0)
-	l.heard = f.At
+	spurt := !l.anchored || (own-l.heard >= spurtSamples && !lost) || own < l.heard
+	l.heard = own
 	if spurt {
 		at = max(next, clock)
-		l.offset, l.anchored, l.late = at-f.At, true, 0
+		l.offset, l.anchored, l.late = at-own, true, 0
 		if at-clock > maxLead {
 			return 0, false, DropLaneAhead
 		}
 		return at, true, 0
 	}
-	at = f.At + l.offset
+	at = own + l.offset
 	at = l.last + (at-l.last+frameSamples/2)/frameSamples*frameSamples // to the grid
 	if at < next {
 		// Its place has been taken by silence: a burst after a stall. Sending it all the same would be latency for the rest of the call.
@@ -137,7 +137,7 @@ func (l *lane) place(now time.Duration, f *sink.Frame) (at int64, ok bool, why D
 			return 0, false, DropLaneLate
 		}
 		at = max(next, clock)
-		l.offset = at - f.At
+		l.offset = at - own
 	}
 	l.late = 0
 	switch {
@@ -152,7 +152,7 @@ func (l *lane) place(now time.Duration, f *sink.Frame) (at int64, ok bool, why D
 }
 
 // speak puts a frame of the active live source on the lane, in the turn it arrived in.
-func (c *Core) speak(now time.Duration, k *call, f *sink.Frame) {
+func (c *Core) speak(now time.Duration, k *call, f *sink.Frame, own int64) {
 	l := &k.lane
 	switch {
 	case !l.open:
@@ -168,7 +168,7 @@ func (c *Core) speak(now time.Duration, k *call, f *sink.Frame) {
 		c.drop(k, DropLaneTone)
 		return
 	}
-	at, ok, why := l.place(now, f)
+	at, ok, why := l.place(now, own, f.Lost > 0)
 	if !ok {
 		c.drop(k, why)
 		return

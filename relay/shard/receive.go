@@ -18,11 +18,15 @@ import (
 type inbound struct {
 	guard   rtpx.Guard
 	started bool
+	fresh   bool // its next packet is the first of a stream
 	ssrc    uint32
 	lost    uint16 // packets lost since the last frame
 	event   uint32 // timestamp of the telephone-event at eventAt
 	eventAt int64
 	free    int64 // the first position that no frame has taken
+	own     int64 // where the source's own timestamps stand
+	stamp   uint32
+	length  int64 // of the last packet, in samples
 	ext     rtpx.Extender
 	line    rtpx.Timeline
 	stats   rtpx.Reception
@@ -188,6 +192,7 @@ func (c *Core) restart(in *inbound, ssrc uint32) {
 	in.window.Reset(c.pool)
 	in.ext = rtpx.Extender{}
 	in.line = rtpx.Timeline{}
+	in.fresh = true
 	in.stats.Restart()
 	if in.cutter != nil {
 		in.cutter.Reset()
@@ -257,12 +262,13 @@ func (c *Core) packet(now time.Duration, i int32, k *call, leg *rtpLeg, p *rtpx.
 		c.drop(k, DropNotReady)
 		return
 	}
+	in.advance(p.Timestamp, int64(n))
 	at, _ := in.line.Place(now-k.zero, p.Timestamp)
 	if n == sink.FrameSamples && (in.cutter == nil || in.cutter.Pending() == 0) {
-		c.frame(now, i, k, leg, in, &sink.Frame{At: at, Samples: sink.FrameSamples, Payload: p.Payload})
+		c.frame(now, k, leg, in, &sink.Frame{At: at, Samples: sink.FrameSamples, Payload: p.Payload}, in.own)
 		return
 	}
-	c.cut(now, i, k, leg, in, at, p.Payload)
+	c.cut(now, k, leg, in, at, p.Payload)
 }
 
 // length checks an Opus packet whole (RFC 6716 section 3.4) and tells its length. One frame, the packet of nearly every phone, needs no
@@ -278,7 +284,7 @@ func length(b []byte, scratch *opus.Packet) (samples int, ok bool) {
 }
 
 // cut passes a packet that is not 20 ms long on as packets of 20 ms.
-func (c *Core) cut(now time.Duration, i int32, k *call, leg *rtpLeg, in *inbound, at int64, payload []byte) {
+func (c *Core) cut(now time.Duration, k *call, leg *rtpLeg, in *inbound, at int64, payload []byte) {
 	if in.cutter == nil {
 		in.cutter = new(opus.Cutter)
 	}
@@ -289,26 +295,43 @@ func (c *Core) cut(now time.Duration, i int32, k *call, leg *rtpLeg, in *inbound
 		c.drop(k, DropOpus)
 		return
 	}
-	at -= int64(in.cutter.Lead())
+	lead := int64(in.cutter.Lead())
+	at -= lead
+	own := in.own - lead
 	for {
 		b, n, uncut, ok := in.cutter.Next()
 		if !ok {
 			return
 		}
-		c.frame(now, i, k, leg, in, &sink.Frame{At: at, Samples: int32(n), Uncut: uncut, Payload: b})
-		at += int64(n)
+		c.frame(now, k, leg, in, &sink.Frame{At: at, Samples: int32(n), Uncut: uncut, Payload: b}, own)
+		at, own = at+int64(n), own+int64(n)
 	}
 }
 
-// frame gives one frame of 20 ms to everything on the call that takes it, in this turn.
-func (c *Core) frame(now time.Duration, i int32, k *call, leg *rtpLeg, in *inbound, f *sink.Frame) {
+// advance moves the source's own position on by what its timestamps say. Timestamps that stand still or go back are not believed: the
+// packet follows the one before it.
+func (in *inbound) advance(ts uint32, length int64) {
+	step := int64(int32(ts - in.stamp))
+	switch {
+	case in.fresh:
+		in.fresh, step = false, spurtSamples
+	case step <= 0:
+		step = in.length
+	}
+	in.own += step
+	in.stamp, in.length = ts, length
+}
+
+// frame gives one frame of 20 ms to everything on the call that takes it, in this turn. own is where it stands by the source's own
+// timestamps: the lane keeps its own distance to the clock, and is spared the corrections that At has for recordings.
+func (c *Core) frame(now time.Duration, k *call, leg *rtpLeg, in *inbound, f *sink.Frame, own int64) {
 	f.At = max(f.At, in.free)
 	f.Lost, in.lost = in.lost, 0
 	in.free = f.At + int64(f.Samples)
 	if leg != nil {
 		leg.received++
 		if k.lane.kind == sourceLeg && k.lane.source == leg.id {
-			c.speak(now, k, f)
+			c.speak(now, k, f, own)
 		} else {
 			c.drop(k, DropNotActive)
 		}
@@ -326,7 +349,7 @@ func (c *Core) frame(now time.Duration, i int32, k *call, leg *rtpLeg, in *inbou
 		}
 	}
 	if k.lane.kind == sourceEcho {
-		c.speak(now, k, f)
+		c.speak(now, k, f, own)
 	}
 }
 
