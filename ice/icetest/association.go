@@ -167,7 +167,9 @@ func (a *association) attend(conn *dtls.Conn) {
 		a.mu.Lock()
 		stopped, farewell := a.stopped, a.farewell
 		a.mu.Unlock()
-		if !stopped || !farewell {
+		if stopped && farewell {
+			a.link.linger()
+		} else {
 			_ = a.link.Close() // nothing to say any more
 		}
 		_ = conn.Close()

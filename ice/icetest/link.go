@@ -23,6 +23,18 @@ type link struct {
 	queue   [][]byte
 	expired bool
 	closed  bool
+	said    chan struct{} // not nil: Close waits for the next Write, which closes it
+}
+
+// farewellWait bounds how long Close waits for a farewell that pion could not write.
+const farewellWait = 100 * time.Millisecond
+
+// linger keeps the link open until one more datagram was written. pion's Close cancels its own reader first, and the reader's clean-up
+// closes the connection: without this, the close_notify that Close then writes is lost now and then.
+func (l *link) linger() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = make(chan struct{})
 }
 
 func newLink(local, remote netip.AddrPort, send func([]byte)) *link {
@@ -63,16 +75,31 @@ func (l *link) Read(b []byte) (int, error) {
 
 func (l *link) Write(b []byte) (int, error) {
 	l.mu.Lock()
-	closed := l.closed
+	closed, said := l.closed, l.said
+	l.said = nil
 	l.mu.Unlock()
 	if closed {
 		return 0, net.ErrClosed
 	}
 	l.send(b)
+	if said != nil {
+		close(said)
+	}
 	return len(b), nil
 }
 
 func (l *link) Close() error {
+	l.mu.Lock()
+	said := l.said
+	l.mu.Unlock()
+	if said != nil {
+		timeout := time.NewTimer(farewellWait)
+		defer timeout.Stop()
+		select {
+		case <-said:
+		case <-timeout.C:
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed, l.queue = true, nil

@@ -3,6 +3,7 @@ package icetest
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -49,7 +50,9 @@ func (g *stage) connect(budget time.Duration) error {
 	check(g.call.Accept(g.peer.sdp("active")))
 	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
-	return g.peer.connect(ctx, g.call.Offer(), true)
+	err := g.peer.connect(ctx, g.call.Offer(), true)
+	synctest.Wait() // the client has its keys first: the server's goroutine still works
+	return err
 }
 
 func TestCallCarriesMediaBothWays(t *testing.T) {
@@ -189,6 +192,7 @@ func TestFarewellIsHeard(t *testing.T) {
 		if err := g.connect(5 * time.Second); err != nil {
 			t.Fatal(err)
 		}
+		g.peer.link.linger()
 		check(g.peer.dtls.Close())
 		synctest.Wait()
 		if !g.closed {
@@ -267,6 +271,24 @@ func TestEveryLostFlightIsMadeUp(t *testing.T) {
 			if err := g.connect(5 * time.Second); err != nil {
 				t.Fatalf("datagram %d lost: %v", lost, err)
 			}
+		})
+	}
+}
+
+func TestFarewellIsNeverLost(t *testing.T) {
+	for range 30 {
+		synctest.Test(t, func(t *testing.T) {
+			g := newStage(t, CallOptions{})
+			defer g.end(t)
+			if err := g.connect(5 * time.Second); err != nil {
+				t.Fatal(err)
+			}
+			g.call.Close()
+			check(g.peer.dtls.SetReadDeadline(time.Now().Add(time.Second)))
+			if _, err := g.peer.dtls.Read(make([]byte, 100)); !errors.Is(err, io.EOF) {
+				t.Errorf("the peer heard %v", err)
+			}
+			check(g.peer.dtls.SetReadDeadline(time.Time{})) // a pending one is a goroutine
 		})
 	}
 }

@@ -320,9 +320,11 @@ func TestThePhoneHangsUp(t *testing.T) {
 				if v := g.verdict(id); v.Ending == nil || v.Ending.Rule != tt.rule || v.Violations == 0 {
 					t.Errorf("ended %+v", v.Ending)
 				}
+				check(g.business.dtls.SetReadDeadline(time.Now().Add(time.Second)))
 				if _, err := g.business.dtls.Read(make([]byte, 1500)); !errors.Is(err, io.EOF) {
 					t.Errorf("the business heard %v instead of a farewell", err)
 				}
+				check(g.business.dtls.SetReadDeadline(time.Time{})) // a pending one is a goroutine
 				if status, _ := g.act("accept", id, "answer", answer); status != http.StatusBadRequest {
 					t.Errorf("accept after the end: %d", status)
 				}
