@@ -139,7 +139,7 @@ func TestWatchLosesNothingBeforeItsFirstEvent(t *testing.T) {
 
 func TestWatchTellsWhatIsGone(t *testing.T) {
 	edge, c := client(t)
-	edge.Keep = 2
+	edge.Keep(2)
 	for range 10 {
 		edge.Emit(relay.Event{Kind: relay.EventCallCreated, CallID: "a"})
 	}
@@ -243,7 +243,7 @@ func TestAQuietWatchSaysThatItIsAlive(t *testing.T) {
 func TestAReaderThatStopsReadingStopsOnlyItsWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		edge := controltest.New()
-		edge.Keep = 10
+		edge.Keep(10)
 		s := &service{edge: edge, guard: &guard{log: (&journal{}).logger()}, stopping: make(chan struct{})}
 		ctx, cancel := context.WithCancel(context.Background())
 		p := &pipe{ctx: ctx, sent: make(chan *pb.WatchEventsResponse)}

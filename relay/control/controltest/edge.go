@@ -22,10 +22,10 @@ var Start = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 type Edge struct {
 	// Hook, if set, is called at the start of every method with its name; an error it gives is the method's. Set it before use.
 	Hook func(method string) error
-	// Keep is how many events are kept for a watch to resume; 0: all.
-	Keep int
 
 	mu      sync.Mutex
+	refusal error
+	keep    int
 	calls   []*relay.View
 	events  []relay.Event
 	next    uint64
@@ -37,9 +37,27 @@ func New() *Edge { return &Edge{changed: make(chan struct{}), next: 1} }
 
 func (e *Edge) enter(method string) error {
 	if e.Hook != nil {
-		return e.Hook(method)
+		if err := e.Hook(method); err != nil {
+			return err
+		}
 	}
-	return nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refusal
+}
+
+// Refuse makes every method fail from now on; nil ends that.
+func (e *Edge) Refuse(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refusal = err
+}
+
+// Keep says how many events are kept from now on for a watch to resume; 0: all.
+func (e *Edge) Keep(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keep = n
 }
 
 // Emit makes something happen; Seq and Time are filled in.
@@ -54,8 +72,8 @@ func (e *Edge) emit(event relay.Event) {
 	event.Time = Start.Add(time.Duration(e.next) * time.Second)
 	e.next++
 	e.events = append(e.events, event)
-	if e.Keep > 0 && len(e.events) > e.Keep {
-		e.events = slices.Delete(e.events, 0, len(e.events)-e.Keep)
+	if e.keep > 0 && len(e.events) > e.keep {
+		e.events = slices.Delete(e.events, 0, len(e.events)-e.keep)
 	}
 	close(e.changed)
 	e.changed = make(chan struct{})
