@@ -99,7 +99,7 @@ func (b *bench) start(most int) error {
 		return err
 	}
 	b.process, err = target.Start(target.Options{
-		Path: r.start, Config: r.config, Set: r.set, Calls: most + spareCalls, PortMin: first, PortMax: last, CPUs: cpus, Folder: b.folder,
+		Path: r.start, Config: r.config, Set: r.set, Calls: most + spareCalls, PortMin: first, PortMax: last, CPUs: cpus, Nice: r.nice, Folder: b.folder,
 	})
 	if err == nil {
 		b.pid = b.process.PID
@@ -140,7 +140,7 @@ func (b *bench) load() error {
 	}
 	b.exchange, err = farend.New(farend.Options{
 		Local: netip.AddrPortFrom(ip, 0), Profile: profile, Payload: l.payload, Period: time.Second / time.Duration(l.pps), Slot: l.slot,
-		Mirror: l.rtp,
+		Mirror: l.rtp, Realtime: l.realtime,
 	})
 	if err != nil {
 		return err
@@ -205,6 +205,7 @@ func (b *bench) limits(n *controlpb.Node) report.Limits {
 		LimitedBy:            strings.ToLower(strings.TrimPrefix(n.GetLimitedBy().String(), "CAPACITY_LIMIT_")),
 		GeneratorDescriptors: proc.DescriptorLimit(os.Getpid()), ReceiveBuffer: b.exchange.ReceiveBuffer(),
 		Payload: l.payload, PacketsPerSecond: l.pps, Profile: profile.String(), Source: string(l.source()), Attach: strings.Join(l.attach, ","),
+		Realtime: b.exchange.Realtime(), Nice: b.settings.relay.nice, TargetCPUs: b.settings.relay.cpus, GeneratorCPUs: l.cpus,
 	}
 	if b.pid != 0 {
 		limits.TargetDescriptors = proc.DescriptorLimit(b.pid)

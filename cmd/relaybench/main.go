@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,6 +28,8 @@ var errVerdict = errors.New("the relay failed")
 type usageError struct{ error }
 
 func main() {
+	runtime.GOMAXPROCS(runtime.NumCPU() + 2) // the phones keep one to themselves, also while they sleep
+	debug.SetGCPercent(400)                  // memory is cheaper here than a pause
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := command().ExecuteContext(ctx)

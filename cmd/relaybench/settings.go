@@ -29,6 +29,7 @@ type relaySettings struct {
 	set     []string
 	ports   string
 	cpus    string
+	nice    int
 	keep    bool // its recordings
 }
 
@@ -48,6 +49,7 @@ type loadSettings struct {
 	controllers int
 	parallel    int
 	cpus        string
+	realtime    bool
 }
 
 // outputSettings say where the outcome goes.
@@ -64,6 +66,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.relay.set, "set", nil, "a setting of the relayd that is started, `key=value`; repeatable")
 	f.StringVar(&s.relay.ports, "ports", "10000-29999", "media ports of the relayd that is started, out of the kernel's ephemeral range")
 	f.StringVar(&s.relay.cpus, "relay-cpus", "", "CPUs that the relayd that is started may use, `0` or 0,1 or 0-3; empty: all")
+	f.IntVar(&s.relay.nice, "relay-nice", 0, "priority of the relayd that is started, -20 (before all others on this host) to 19")
 	f.BoolVar(&s.relay.keep, "keep", false, "keep the recordings of the relayd that was started")
 
 	f.IntVarP(&s.load.calls, "calls", "n", 500, "simulated calls")
@@ -80,6 +83,8 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.load.controllers, "controllers", 1, "gRPC clients that set calls up, each with a quota of its own at the relay (more than 1: on loopback only)")
 	f.IntVar(&s.load.parallel, "parallel", 16, "set-ups at a time")
 	f.StringVar(&s.load.cpus, "own-cpus", "", "CPUs that this program may use, `1`; empty: all")
+
+	f.BoolVar(&s.load.realtime, "realtime", true, "the phones run before everything else on this host, where that is allowed")
 
 	f.BoolVar(&s.output.json, "json", false, "print one JSON object instead of the table")
 	f.StringVar(&s.output.html, "html", "", "also write a page with plots to `file`")

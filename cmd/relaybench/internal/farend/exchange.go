@@ -16,12 +16,13 @@ import (
 
 // Options of an Exchange.
 type Options struct {
-	Local   netip.AddrPort // IPv4; port 0 takes a free one
-	Profile secure.Profile
-	Payload int           // bytes, MinPayload to MaxPayload
-	Period  time.Duration // between two packets of a phone: 20 ms, or a multiple
-	Slot    time.Duration // phones are spread over the period in slots of this length
-	Mirror  bool          // also open a plain RTP socket that sends back what it gets
+	Local    netip.AddrPort // IPv4; port 0 takes a free one
+	Profile  secure.Profile
+	Payload  int           // bytes, MinPayload to MaxPayload
+	Period   time.Duration // between two packets of a phone: 20 ms, or a multiple
+	Slot     time.Duration // phones are spread over the period in slots of this length
+	Realtime bool          // run before everything else on this host, where that is allowed
+	Mirror   bool          // also open a plain RTP socket that sends back what it gets
 }
 
 // frameTime and frameSamples are one packet of speech, at RTP's 48 kHz.
@@ -41,7 +42,8 @@ type Exchange struct {
 	handshakes  sync.WaitGroup
 	ended       chan struct{} // closed when run has returned
 
-	mailbox mailbox
+	mailbox  mailbox
+	realtime atomic.Bool
 
 	// What follows belongs to run.
 
@@ -116,6 +118,9 @@ func (e *Exchange) Mirror() netip.AddrPort {
 // ReceiveBuffer is what the kernel granted, in bytes of its own accounting.
 func (e *Exchange) ReceiveBuffer() int { return e.socket.granted }
 
+// Realtime says whether the phones run before everything else on this host.
+func (e *Exchange) Realtime() bool { return e.realtime.Load() }
+
 // Close ends every phone without a farewell, and waits.
 func (e *Exchange) Close() {
 	e.stop()
@@ -150,10 +155,9 @@ func (e *Exchange) call(f func()) {
 
 func (e *Exchange) mail() {
 	b := &e.mailbox
-	if !b.some.Load() {
+	if !b.some.Load() || !b.mu.TryLock() { // who has the lock may not run just now; the phones do not wait
 		return
 	}
-	b.mu.Lock()
 	waiting := b.waiting
 	b.waiting = nil
 	b.some.Store(false)
@@ -168,6 +172,9 @@ func (e *Exchange) run() {
 	defer close(e.ended)
 	runtime.LockOSThread() // never unlocked: the thread, with its timer slack, ends with the goroutine
 	punctual()
+	if e.options.Realtime {
+		e.realtime.Store(realtime())
+	}
 	for e.ctx.Err() == nil {
 		e.mail()
 		e.receive()
@@ -178,8 +185,11 @@ func (e *Exchange) run() {
 	b := &e.mailbox
 	b.mu.Lock()
 	b.closed = true
+	waiting := b.waiting
 	b.mu.Unlock()
-	e.mail() // nobody waits for ever
+	for _, f := range waiting { // nobody waits for ever
+		f()
+	}
 	for _, p := range e.phones {
 		if p != nil {
 			e.remove(p)

@@ -201,14 +201,23 @@ func setName(name *unix.RawSockaddrInet4, a netip.AddrPort) {
 	binary.BigEndian.PutUint16(wire(name), a.Port())
 }
 
-// pause sleeps on the thread itself: the runtime's timers would add a wake-up of another thread and most of a millisecond.
+// pause sleeps on the thread itself: the runtime's timers would add a wake-up of another thread and most of a millisecond. The scheduler is
+// not told, so that the thread keeps its processor: on a busy host it would else wait for one that is held by a thread that does not run.
+// The collector interrupts it by a signal.
 func pause(d time.Duration) {
 	if d <= 0 {
 		return
 	}
 	t := unix.NsecToTimespec(int64(d))
-	_, _, _ = unix.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
 }
 
 // punctual lets timers of the calling thread fire when they are due, instead of up to 50 us later.
 func punctual() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) }
+
+// realtime lets the calling thread run before all that is not real-time.
+func realtime() bool {
+	return unix.SchedSetAttr(0, &unix.SchedAttr{
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+	}, 0) == nil
+}

@@ -123,6 +123,10 @@ type Limits struct {
 	Profile              string `json:"profile"`
 	Source               string `json:"source"`
 	Attach               string `json:"attach"`
+	Realtime             bool   `json:"generator_realtime"`
+	Nice                 int    `json:"target_nice"`
+	TargetCPUs           string `json:"target_cpus"`
+	GeneratorCPUs        string `json:"generator_cpus"`
 }
 
 // Plots is what is drawn.

@@ -71,15 +71,30 @@ func (r *Row) details(out io.Writer) {
 	}
 	fmt.Fprintf(out, "  generator   CPU %.1f %%, %.2f us a packet; late %s us; receive buffer drops %d, unsent %d, stalls %d\n",
 		g.CPUPercent, g.CPUPerPacket, g.Late, g.Dropped, g.Unsent, g.Stalls)
-	fmt.Fprintf(out, "  limits      ports %d-%d, calls %d by %s, %d shards, descriptors %d, generator: descriptors %d, receive buffer %d KiB; %d bytes, %d packets a second, %s, %s%s\n",
+	fmt.Fprintf(out, "  limits      ports %d-%d, calls %d by %s, %d shards, descriptors %d, generator: descriptors %d, receive buffer %d KiB; %d bytes, %d packets a second, %s, %s%s; %s\n",
 		l.PortMin, l.PortMax, l.CallsLimit, l.LimitedBy, l.Shards, l.TargetDescriptors, l.GeneratorDescriptors, l.ReceiveBuffer>>10,
-		l.Payload, l.PacketsPerSecond, l.Profile, l.Source, with(l.Attach))
+		l.Payload, l.PacketsPerSecond, l.Profile, l.Source, with(l.Attach), l.scheduling())
 	for _, p := range r.Problems {
 		fmt.Fprintln(out, "  FAILED     ", p)
 	}
 	for _, d := range r.Doubts {
 		fmt.Fprintln(out, "  doubtful   ", d)
 	}
+}
+
+func (l Limits) scheduling() string {
+	s := fmt.Sprintf("relay nice %d on CPUs %s, generator ", l.Nice, all(l.TargetCPUs))
+	if l.Realtime {
+		s += "real-time "
+	}
+	return s + "on CPUs " + all(l.GeneratorCPUs)
+}
+
+func all(cpus string) string {
+	if cpus == "" {
+		return "all"
+	}
+	return cpus
 }
 
 func with(attach string) string {

@@ -30,6 +30,7 @@ type Options struct {
 	PortMin int
 	PortMax int
 	CPUs    []int  // it may run on these only; none: on all
+	Nice    int    // its priority: negative is before others on this host
 	Folder  string // where recordings go
 }
 
@@ -95,14 +96,12 @@ func Start(o Options) (*Process, error) {
 	}
 	started := make(chan error)
 	ending := make(chan struct{})
-	// Pdeathsig is sent when the thread that started it ends, so this one stays; and its CPUs are inherited.
+	// Pdeathsig is sent when the thread that started it ends, so this one stays; and its CPUs and priority are inherited.
 	go func() {
 		runtime.LockOSThread()
-		if len(o.CPUs) > 0 {
-			if err := Pin(0, o.CPUs); err != nil {
-				started <- err
-				return
-			}
+		if err := o.place(); err != nil {
+			started <- err
+			return
 		}
 		err := p.cmd.Start()
 		started <- err
@@ -116,6 +115,21 @@ func Start(o Options) (*Process, error) {
 	p.PID = p.cmd.Process.Pid
 	go p.run(out, ending)
 	return p, nil
+}
+
+// place gives the calling thread the CPUs and the priority of the relay.
+func (o Options) place() error {
+	if len(o.CPUs) > 0 {
+		if err := Pin(0, o.CPUs); err != nil {
+			return err
+		}
+	}
+	if o.Nice != 0 {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, o.Nice); err != nil {
+			return fmt.Errorf("priority %d: %w", o.Nice, err)
+		}
+	}
+	return nil
 }
 
 // run reads the log until the process ends.
