@@ -163,4 +163,3 @@ func bubble(t *testing.T, do func(g *stage)) {
 		do(g)
 	})
 }
-
