@@ -164,7 +164,7 @@ func connect(ctx context.Context, agent *ice.Agent, remote Credentials, candidat
 	}
 	for _, a := range candidates {
 		c, err := ice.NewCandidateHost(&ice.CandidateHostConfig{
-			Network: "udp", Address: a.Addr().Unmap().String(), Port: int(a.Port()), Component: ice.ComponentRTP,
+			Network: "udp", Address: a.Addr().Unmap().String(), Port: int(a.Port()), Component: ice.ComponentRTP, Priority: priority(a.Addr()),
 		})
 		if err != nil {
 			return err
@@ -175,6 +175,15 @@ func connect(ctx context.Context, agent *ice.Agent, remote Credentials, candidat
 	}
 	_, err := agent.Dial(ctx, remote.Ufrag, remote.Pwd)
 	return err
+}
+
+// priority of a candidate: IPv6 before IPv4 (RFC 8421 section 4), with the values that Meta gives them. When both answer by pion's next
+// tick, IPv6 it is.
+func priority(a netip.Addr) uint32 {
+	if a.Unmap().Is4() {
+		return 2122260223
+	}
+	return 2122262783
 }
 
 // nominated copies the pair out of the agent.
