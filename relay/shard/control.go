@@ -87,6 +87,10 @@ func (c *Core) Nominate(now time.Duration, ref Ref, local int, remote netip.Addr
 	k.port, k.remote = r.ports[local], remote
 	r.consent, r.dtls = consent, dtls
 	consent.Start(now)
+	if e := &r.early; dtls != nil && e.b != nil && e.port == k.port && e.remote == remote {
+		dtls.Deliver(e.b, e.remote)
+	}
+	r.early = early{}
 	kept := r.setup[local]
 	for n, p := range r.ports {
 		if n != local {

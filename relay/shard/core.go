@@ -118,6 +118,7 @@ type rare struct {
 	ports   []udp.Port
 	setup   []*ice.Conn // STUN for pion, by local address; nil once the agent is gone
 	dtls    *ice.Conn   // nil once the handshake's connection is gone
+	early   early       // DTLS from before a pair was nominated
 	consent *ice.Consent
 	clips   []*player
 	echo    []uint32 // attachment ids
@@ -125,6 +126,15 @@ type rare struct {
 	mark    time.Duration // when the next time mark is due
 	quality time.Duration // when the next quality event is due
 	drops   Drops
+}
+
+// early keeps the newest DTLS datagram that came before a pair was nominated. A DTLS client nominates no pair itself: it sends its
+// ClientHello in the instant that it answers our nominating check, and the answer has to pass the agent and the control plane before the
+// shard knows the pair. Dropping it would cost a call the client's first retransmission, a second with stock timers.
+type early struct {
+	port   udp.Port
+	remote netip.AddrPort
+	b      []byte
 }
 
 // taker is a sink's queue on a call.

@@ -81,8 +81,10 @@ func (c *Core) receiveMeta(now time.Duration, i int32, k *call, d *udp.Datagram)
 	case ice.STUN:
 		c.receiveSTUN(now, k, d)
 	case ice.DTLS:
-		// DTLS is taken from the pair that passed a check and from nowhere else.
-		if !k.nominated(d) {
+		// DTLS is taken from the pair that passed a check and from nowhere else; what comes before that waits for it.
+		if !k.remote.IsValid() && k.rare.setup != nil {
+			k.rare.early = early{port: d.Port, remote: d.Remote, b: append(k.rare.early.b[:0], d.Data...)}
+		} else if !k.nominated(d) {
 			c.drop(k, DropWrongAddress)
 		} else if k.rare.dtls == nil {
 			c.drop(k, DropNoSetup)
