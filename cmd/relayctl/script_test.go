@@ -19,6 +19,8 @@ import (
 	"github.com/onelane/onelane/relay"
 	"github.com/onelane/onelane/relay/control"
 	"github.com/onelane/onelane/relay/control/controltest"
+	"github.com/onelane/onelane/relay/sink"
+	"github.com/onelane/onelane/relay/sink/recording"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 //	edge refuse REASON      every method of the edge fails with UNAVAILABLE; without a reason it works again
 //	edge keep N             the edge keeps only so many events
 //	exits CODE relayctl...  runs a command and compares its exit code
+//	torn FILE               writes what a killed edge leaves of a recording of two seconds
 //	seen FILE TEXT          waits until a command that runs has written a text to a file
 func TestScripts(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
@@ -49,7 +52,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ONELANE_ADDR", d.addr)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"edge": edge, "exits": exits, "seen": seen},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"edge": edge, "exits": exits, "seen": seen, "torn": torn},
 	})
 }
 
@@ -177,4 +180,24 @@ func seen(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s never had %q; it has %q", args[0], args[1], b)
 		}
 	}
+}
+
+func torn(ts *testscript.TestScript, _ bool, args []string) {
+	folder, err := os.OpenRoot(ts.MkAbs("."))
+	ts.Check(err)
+	defer func() { _ = folder.Close() }()
+	w, err := recording.Open(recording.Options{Folder: folder, Name: "whole"})
+	ts.Check(err)
+	frames := []sink.Frame{{}}
+	for at := int64(0); at < 2*sink.SampleRate; at += sink.FrameSamples {
+		for _, d := range []sink.Direction{sink.Caller, sink.Business} {
+			frames = append(frames, sink.Frame{At: at, Samples: sink.FrameSamples, Direction: d, Payload: []byte{0xf8, 0xff, 0xfe}})
+		}
+	}
+	ts.Check(w.Write(append(frames, sink.Frame{At: 2 * sink.SampleRate})))
+	ts.Check(w.Close())
+	whole, err := os.ReadFile(ts.MkAbs("whole.ogg"))
+	ts.Check(err)
+	ts.Check(os.Remove(ts.MkAbs("whole.ogg")))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), whole[:len(whole)-100], 0o600)) // in the middle of the last page
 }

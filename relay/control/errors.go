@@ -30,6 +30,9 @@ var statusCodes = map[relay.Code]codes.Code{
 	relay.Internal:           codes.Internal,
 }
 
+// fieldNames are the fields that relay and the API call differently.
+var fieldNames = map[string]string{"offer": "sdp_offer", "answer": "sdp_answer"}
+
 const (
 	// retryAfter is the retry hint of an error that does not know better: a second is about what a call that ends or a port that has
 	// rested takes to make room.
@@ -78,6 +81,9 @@ func internal(reason string) error {
 }
 
 func (r *refusal) status() error {
+	if name, ok := fieldNames[r.cause.Field]; ok {
+		r.cause.Field = name
+	}
 	code, ok := statusCodes[r.cause.Code]
 	if !ok {
 		code = codes.Internal

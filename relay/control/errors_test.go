@@ -79,12 +79,15 @@ func TestEveryCodeOfTheEdgeIsInTheTable(t *testing.T) {
 func TestABadSDPNamesFieldAndLine(t *testing.T) {
 	edge, c := client(t)
 	edge.Hook = func(string) error {
-		return &relay.Error{Code: relay.InvalidArgument, Reason: "SDP_FINGERPRINT", Field: "sdp_offer", Line: 17, Message: "exactly one sha-256 fingerprint is needed"}
+		return &relay.Error{Code: relay.InvalidArgument, Reason: "SDP_REFUSED", Field: "offer", Line: 17, Message: "exactly one sha-256 fingerprint is needed"}
 	}
 	_, err := c.CreateCall(within(t), &pb.CreateCallRequest{CallId: "a", SdpOffer: "v=0"})
 	info, bad, _ := details(err)
 	if info.GetMetadata()["line"] != "17" || info.GetMetadata()["field"] != "sdp_offer" {
 		t.Errorf("info: %v", info)
+	}
+	if m := status.Convert(err).Message(); !strings.HasPrefix(m, "sdp_offer: line 17: ") {
+		t.Errorf("message: %s", m)
 	}
 	v := bad.GetFieldViolations()
 	if len(v) != 1 || v[0].GetField() != "sdp_offer" || v[0].GetDescription() != "line 17: exactly one sha-256 fingerprint is needed" {

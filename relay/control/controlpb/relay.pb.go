@@ -24,6 +24,19 @@
 //   - UNAVAILABLE: the edge is draining or not ready; try on another edge.
 //   - INTERNAL: a fault of the edge. Only this request failed.
 //
+// Reasons that a program is most likely to act on:
+//
+//   - INVALID_REQUEST: fields that are missing, too long or out of range; BadRequest has them all.
+//   - SDP_REFUSED: the SDP breaks a rule; the message names it, and "line" is the line.
+//   - INVALID_UTF8, MALFORMED_REQUEST: the request does not decode.
+//   - CALL_UNKNOWN, ATTACHMENT_UNKNOWN, KIND_UNKNOWN: NOT_FOUND, and of what.
+//   - CALL_EXISTS, ATTACHMENT_EXISTS: the id is taken by something different.
+//   - CALL_ENDED, NOT_LIVE, NOT_A_SOURCE, NOT_OFFERER, ANSWER_EXISTS, ANSWER_MISSING: what the call's state forbids.
+//   - CALLS_EXHAUSTED, PORTS_EXHAUSTED, DESCRIPTORS_EXHAUSTED: the edge is full. QUOTA_EXCEEDED: this client creates too fast.
+//   - DRAINING, EDGE_STOPPING: the edge goes away; use another one, or this one later.
+//
+// A request longer than 256 KiB is refused with RESOURCE_EXHAUSTED and without details before it is read: do not repeat it.
+//
 // Lease. A call lives as long as a controller shows interest in it. Every RPC that names a call renews its lease, and so does a
 // WatchEvents stream that covers the call. A call whose lease runs out ends with END_REASON_LEASE_EXPIRED.
 //
