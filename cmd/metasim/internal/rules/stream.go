@@ -15,6 +15,9 @@ const (
 	// gapLeast: a timestamp step of more than a packet needs a gap of more than a packet in time. 20 ms packets come 20 ms apart, give
 	// or take a few; 30 is nearer to two of them.
 	gapLeast = 30 * time.Millisecond
+	// stallSlack: a step without a gap that leaves the timestamp no further ahead of the clock than this was a gap at the sender: what
+	// came after it waited here with what came before, because this process was not scheduled.
+	stallSlack = 10 * time.Millisecond
 	// driftLimit: how far the line of timestamps may leave the clock, fastest packet against fastest packet of the 5 s before:
 	// 200 ppm are 1 ms in that time, all else is audio sent too fast or a pause that the timestamps did not follow.
 	driftLimit = 200 * time.Millisecond
@@ -111,7 +114,7 @@ func (s *stream) advance(l *ledger, now time.Duration, h *rtp.Header, step int, 
 	case ahead > aheadSlack:
 		l.add(TimestampJump, now, "timestamp %d after %d: +%d in %v runs ahead of the clock by %v",
 			h.Timestamp, s.ts, d, elapsed.Round(time.Millisecond), ahead.Round(time.Millisecond))
-	case step == 1 && !s.after && !s.lossy && (elapsed < gapLeast || d < samplesPerTick*3/2):
+	case step == 1 && !s.after && !s.lossy && (elapsed < gapLeast && ahead > stallSlack || d < samplesPerTick*3/2):
 		l.add(TimestampJump, now, "timestamp %d after %d: +%d without a gap (%v)", h.Timestamp, s.ts, d, elapsed.Round(time.Millisecond))
 	}
 }
