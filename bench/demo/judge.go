@@ -153,8 +153,8 @@ func (c *call) compare(ctx context.Context, l *place, recorded *wave) error {
 		}
 	}
 	find := func(pcm []float64, w *window, h heard, start time.Duration) (float64, time.Duration) {
-		best, later := likeness(cut(pcm, w.from-start, w.to-start), clips[h.clip], at(w.from-h.begin), at(searchRange))
-		return best, lasting(later)
+		mean, later := follow(cut(pcm, w.from-start, w.to-start), clips[h.clip], at(w.from-h.begin))
+		return mean, lasting(later)
 	}
 	add := func(channel string, pcm []float64, start time.Duration, w *window, played, rival heard) {
 		p := probe{channel: channel, window: w.name, clip: played.clip, rival: rival.clip}

@@ -49,16 +49,27 @@ func TestSpeechIsFoundWhereItWasPlayed(t *testing.T) {
 
 func TestLikenessForgivesDigitsAndNotDamage(t *testing.T) {
 	clip := voice(4, 10)
-	window := append([]float64(nil), clip[pcmRate:4*pcmRate]...)
-	clear(window[8000 : 8000+2*800]) // two digits of 100 ms
-	if got, _ := likeness(window, clip, pcmRate, at(searchRange)); got < alike {
-		t.Errorf("two digits: %.3f", got)
+	stretch := append([]float64(nil), clip[pcmRate:4*pcmRate]...)
+	clear(stretch[8000 : 8000+2*800]) // two digits of 100 ms
+	if got, later := follow(stretch, clip, pcmRate); got < 0.95 || later != 0 {
+		t.Errorf("two digits: %.3f, later by %d", got, later)
 	}
-	for i := 0; i+320 < len(window); i += 640 {
-		clear(window[i : i+320]) // every other packet of 40 ms is lost
+	for i := 0; i+320 < len(stretch); i += 640 {
+		clear(stretch[i : i+320]) // every other packet of 40 ms is lost
 	}
-	if got, _ := likeness(window, clip, pcmRate, at(searchRange)); got >= alike {
+	if got, _ := follow(stretch, clip, pcmRate); got >= alike {
 		t.Errorf("half of it lost: %.3f", got)
+	}
+}
+
+func TestSpeechIsFollowedOverAStop(t *testing.T) {
+	clip := voice(7, 12)
+	const stop = 2400 // 300 ms, in which nothing is heard, and the clip waits
+	stretch := append([]float64(nil), clip[pcmRate:3*pcmRate+600]...)
+	stretch = append(stretch, make([]float64, stop)...)
+	stretch = append(stretch, clip[3*pcmRate+600:8*pcmRate]...)
+	if got, later := follow(stretch, clip, pcmRate+80); got < alike || later != 80+stop {
+		t.Errorf("likeness %.3f, later by %d", got, later)
 	}
 }
 
@@ -72,6 +83,12 @@ func TestOtherSpeechAndSilenceAreUnlike(t *testing.T) {
 	}
 	if got, _ := likeness(make([]float64, pcmRate), other, 0, at(searchRange)); got != 0 {
 		t.Errorf("a silent recording: %.3f", got)
+	}
+	if got, _ := follow(voice(5, 5), other, 2*pcmRate); got > unlike {
+		t.Errorf("other speech, followed: %.3f", got)
+	}
+	if got, _ := follow(nil, other, 0); got != 0 {
+		t.Errorf("nothing, followed: %.3f", got)
 	}
 	if got, _ := likeness(nil, other, 0, at(searchRange)); got != 0 {
 		t.Errorf("no recording: %.3f", got)
