@@ -67,9 +67,9 @@ lint: $(TOOLS)/.staticcheck-$(STATICCHECK_VERSION) ## gofmt, vet, staticcheck, r
 	go test -count=1 .
 	@! command -v systemd-analyze >/dev/null || .ci/unit configs/relayd.service
 
-bench: ## the cost of a packet, in time and allocations
+bench: ## the cost of a packet by stages, in time and allocations; renews the first part of bench/RESULTS.md
 	@.ci/deps
-	go test -run '^$$' -bench . -benchmem -p 1 ./rtpx/... ./ice/... ./relay/...
+	go run ./bench/results $(ARGS)
 
 cover: deps ## test coverage by function, and build/cover.html
 	@mkdir -p build

@@ -51,14 +51,18 @@ func parse(b *testing.B, _, round int) (func(), func(int)) {
 
 // turn counts the packets of each call: every call is touched once before any is touched again, in an order in which no prefetcher finds
 // the next one.
-type turn struct{ call, calls, number, touched int }
+type turn struct{ call, calls, step, number, touched int }
 
 // stride is prime, so that it leads to every call of any number that is used here.
 const stride = 619
 
+func newTurn(calls int) turn { return turn{calls: calls, step: stride % calls} }
+
 func (t *turn) next() (call, number int) {
 	call, number = t.call, t.number
-	t.call = (t.call + stride) % t.calls
+	if t.call += t.step; t.call >= t.calls {
+		t.call -= t.calls
+	}
 	if t.touched++; t.touched == t.calls {
 		t.touched, t.number = 0, t.number+1
 	}
@@ -73,7 +77,7 @@ type apart[T any] struct {
 
 func guard(_ *testing.B, calls, _ int) (func(), func(int)) {
 	guards := make([]apart[rtpx.Guard], calls)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for range n {
 			k, number := t.next()
@@ -84,7 +88,7 @@ func guard(_ *testing.B, calls, _ int) (func(), func(int)) {
 
 func window(b *testing.B, calls, _ int) (func(), func(int)) {
 	windows, pool := make([]apart[rtpx.Window], calls), rtpx.NewPool(64)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		var p rtpx.Packet
 		for range n {
@@ -98,7 +102,7 @@ func window(b *testing.B, calls, _ int) (func(), func(int)) {
 
 func reception(_ *testing.B, calls, _ int) (func(), func(int)) {
 	streams := make([]apart[rtpx.Reception], calls)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for range n {
 			k, number := t.next()
@@ -109,7 +113,7 @@ func reception(_ *testing.B, calls, _ int) (func(), func(int)) {
 
 func timeline(_ *testing.B, calls, _ int) (func(), func(int)) {
 	lines := make([]apart[rtpx.Timeline], calls)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for range n {
 			k, number := t.next()
@@ -133,7 +137,7 @@ func toc(b *testing.B, _, round int) (func(), func(int)) {
 func cut(b *testing.B, calls, _ int) (func(), func(int)) {
 	cutters := make([]apart[opus.Cutter], calls)
 	two := append([]byte{9<<3 | 1}, make([]byte, payload)...)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for range n {
 			k, _ := t.next()
@@ -167,7 +171,7 @@ func offer(b *testing.B, calls, _ int) (func(), func(int)) {
 		}
 	})
 	f := sink.Frame{Samples: sink.FrameSamples, Direction: sink.Caller, Payload: make([]byte, payload)}
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for range n {
 			k, number := t.next()

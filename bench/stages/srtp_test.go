@@ -49,7 +49,7 @@ func sealers(b *testing.B, calls int, swap bool) []*secure.Sealer {
 func open(b *testing.B, calls, round int) (func(), func(int)) {
 	ours, theirs := openers(b, calls), sealers(b, calls, true)
 	packets, sealed := plain(round), make([][]byte, round)
-	from, to := turn{calls: calls}, turn{calls: calls}
+	from, to := newTurn(calls), newTurn(calls)
 	ready := func() {
 		for i, p := range packets {
 			k, number := from.next()
@@ -72,7 +72,7 @@ func open(b *testing.B, calls, round int) (func(), func(int)) {
 
 func seal(b *testing.B, calls, round int) (func(), func(int)) {
 	ours, packets := sealers(b, calls, false), plain(round)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for i := range n {
 			k, number := t.next()
@@ -96,7 +96,7 @@ func rtcpIn(b *testing.B, calls, round int) (func(), func(int)) {
 	for i := range sealed {
 		sealed[i] = make([]byte, 0, len(plain)+secure.Overhead)
 	}
-	from, to := turn{calls: calls}, turn{calls: calls}
+	from, to := newTurn(calls), newTurn(calls)
 	ready := func() {
 		for i := range sealed {
 			k, _ := from.next()
@@ -124,7 +124,7 @@ func rtcpIn(b *testing.B, calls, round int) (func(), func(int)) {
 func rtcpOut(b *testing.B, calls, _ int) (func(), func(int)) {
 	ours := sealers(b, calls, false)
 	memory := make([]byte, 0, 200)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for range n {
 			k, _ := t.next()
@@ -152,7 +152,7 @@ func consentAnswer(b *testing.B, calls, round int) (func(), func(int)) {
 	scratch := new(ice.StunScratch)
 	reply := make([]byte, 1500)
 	work := make([]byte, 0, 256)
-	t := turn{calls: calls}
+	t := newTurn(calls)
 	return nil, func(n int) {
 		for range n {
 			k, number := t.next()
