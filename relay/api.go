@@ -109,6 +109,7 @@ type CallStats struct {
 	PacketsLost                    int64         // RFC 3550 A.3, from the phone
 	Jitter                         time.Duration // RFC 3550 A.8
 	RoundTrip                      time.Duration // from STUN consent checks; 0: not measured
+	HasRemote                      bool          // the peer has sent a report about what it gets; else the next three say nothing
 	RemoteLost                     int64         // as the peer's receiver reports say
 	RemoteJitter                   time.Duration
 	RemoteFractionLost             float64

@@ -334,6 +334,9 @@ func (c *Call) finish() {
 	reason, message := c.state.reason, c.state.message
 	c.mu.Unlock()
 	c.server.event(c, Event{Kind: EventCallEnded, Reason: reason, Message: message})
+	if reason == EndRequested {
+		message = "" // a controller's words may have anything in them
+	}
 	c.server.log.Info("call ended", "call", c.key, "reason", reason.String(), "message", message)
 }
 

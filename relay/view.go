@@ -110,7 +110,7 @@ func callStats(s *shard.Stats) CallStats {
 		PacketsReceived: s.Received, BytesReceived: s.ReceivedBytes,
 		PacketsSent: s.Sent, BytesSent: s.SentBytes, SilenceSent: s.Silence,
 		PacketsLost: s.Lost, Jitter: s.Jitter.Round(time.Microsecond), RoundTrip: s.RoundTrip.Round(time.Microsecond),
-		RemoteLost: s.RemoteLost, RemoteJitter: s.RemoteJitter, RemoteFractionLost: s.RemoteFraction,
+		HasRemote: s.HasRemote, RemoteLost: s.RemoteLost, RemoteJitter: s.RemoteJitter, RemoteFractionLost: s.RemoteFraction,
 		Violations: s.Violations, Drops: s.Drops.ByName(),
 	}
 }

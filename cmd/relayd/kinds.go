@@ -137,7 +137,7 @@ func legs(c config.RTP) relay.Kind {
 				return relay.Opened{}, err
 			}
 			return relay.Opened{Leg: &shard.LegConfig{
-				Peer: leg.Peer, OpusPT: leg.OpusPT, DTMFPT: leg.DTMFPT, DTMFClock: 8000, SendOnly: r.Direction == sink.Caller,
+				Peer: leg.Peer, OpusPT: leg.OpusPT, DTMFPT: leg.DTMFPT, DTMFClock: leg.DTMFClock, SendOnly: r.Direction == sink.Caller,
 				Permit: func(a netip.Addr) bool { return rtp.Permit(a, c.AllowNetworks) == nil },
 			}}, nil
 		},

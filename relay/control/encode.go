@@ -75,7 +75,7 @@ func encodeStats(s *relay.CallStats) *pb.CallStats {
 	}
 	// relay has no flag for "no report yet": a report that has nothing at all to tell counts as none, which is what a careful reader
 	// would take it for.
-	if s.RemoteLost != 0 || s.RemoteJitter != 0 || s.RemoteFractionLost != 0 {
+	if s.HasRemote {
 		out.Remote = &pb.RemoteReport{
 			PacketsLost: s.RemoteLost, Jitter: durationpb.New(s.RemoteJitter), FractionLost: s.RemoteFractionLost,
 		}

@@ -63,7 +63,7 @@ func TestEventsCarryWhatHappened(t *testing.T) {
 	edge.Emit(relay.Event{Kind: relay.EventDigit, CallID: "a", Tenant: "acme", Digit: "#", Duration: 120 * time.Millisecond})
 	edge.Emit(relay.Event{Kind: relay.EventSourceEnded, CallID: "a", Attachment: "greeting", Duration: 3 * time.Second})
 	edge.Emit(relay.Event{Kind: relay.EventDetached, CallID: "a", Attachment: "rec", Result: map[string]string{"path": "x.opus"}})
-	edge.Emit(relay.Event{Kind: relay.EventQuality, CallID: "a", Quality: &relay.CallStats{PacketsLost: 4, RemoteFractionLost: 0.25}})
+	edge.Emit(relay.Event{Kind: relay.EventQuality, CallID: "a", Quality: &relay.CallStats{PacketsLost: 4, HasRemote: true, RemoteFractionLost: 0.25}})
 	edge.Emit(relay.Event{Kind: relay.EventCallEnded, CallID: "a", Reason: relay.EndConsentLost, Message: "m\xff"})
 	digit := receive(t, stream).GetEvent()
 	if digit.GetSequence() != 1 || digit.GetCallId() != "a" || digit.GetTenant() != "acme" || digit.GetTime() == nil ||

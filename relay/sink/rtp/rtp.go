@@ -19,6 +19,9 @@ type Leg struct {
 	Learn bool
 	// OpusPT and DTMFPT are the payload types of Opus and telephone-event on this leg, both ways.
 	OpusPT, DTMFPT uint8
+	// DTMFClock is what telephone-event durations count on this leg, 8000 or 48000. Meta's are 8000; a server that negotiated 48000
+	// would hear our digits six times too short, and we its six times too long.
+	DTMFClock int
 }
 
 // Param describes one parameter.
@@ -44,14 +47,15 @@ var Params = []Param{
 			"Empty: learnt once, from the first valid packet.",
 	},
 	{Name: "opus", Doc: "RTP payload type of Opus on this leg, 96 to 127.", Default: strconv.Itoa(defaultOpus)},
-	{Name: "dtmf", Doc: "RTP payload type of telephone-event (8 kHz) on this leg, 96 to 127.", Default: strconv.Itoa(defaultDTMF)},
+	{Name: "dtmf", Doc: "RTP payload type of telephone-event on this leg, 96 to 127.", Default: strconv.Itoa(defaultDTMF)},
+	{Name: "dtmf_clock", Doc: "Clock of telephone-event durations on this leg, as in its SDP: 8000 or 48000.", Default: "8000"},
 }
 
 // Parse reads parameters. Parameters that are missing or empty have their defaults. allow are the networks that legs may reach.
 func Parse(params map[string]string, allow []netip.Prefix) (Leg, error) {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if !slices.ContainsFunc(Params, func(p Param) bool { return p.Name == name }) {
-			return Leg{}, fmt.Errorf("unknown parameter %q; there are peer, opus and dtmf", name)
+			return Leg{}, fmt.Errorf("unknown parameter %q; there are peer, opus, dtmf and dtmf_clock", name)
 		}
 	}
 	if len(allow) == 0 {
@@ -67,6 +71,14 @@ func Parse(params map[string]string, allow []netip.Prefix) (Leg, error) {
 	}
 	if leg.OpusPT == leg.DTMFPT {
 		return Leg{}, fmt.Errorf("opus and dtmf are both %d; they need different payload types", leg.OpusPT)
+	}
+	switch c := params["dtmf_clock"]; c {
+	case "", "8000":
+		leg.DTMFClock = 8000
+	case "48000":
+		leg.DTMFClock = 48000
+	default:
+		return Leg{}, fmt.Errorf("dtmf_clock=%q; it is 8000 or 48000, as in the rtpmap of telephone-event", clip(c))
 	}
 	if params["peer"] == "" {
 		leg.Learn = true

@@ -18,12 +18,12 @@ var everything = networks("0.0.0.0/0", "::/0")
 
 func TestALegHasDefaults(t *testing.T) {
 	leg, err := Parse(map[string]string{"peer": "203.0.113.9:5004"}, networks("203.0.113.0/24"))
-	want := Leg{Peer: netip.MustParseAddrPort("203.0.113.9:5004"), OpusPT: 111, DTMFPT: 101}
+	want := Leg{Peer: netip.MustParseAddrPort("203.0.113.9:5004"), OpusPT: 111, DTMFPT: 101, DTMFClock: 8000}
 	if err != nil || leg != want {
 		t.Errorf("%+v, %v", leg, err)
 	}
 	leg, err = Parse(map[string]string{"peer": "[2001:db8::9]:5004", "opus": "96", "dtmf": "127"}, networks("2001:db8::/32"))
-	want = Leg{Peer: netip.MustParseAddrPort("[2001:db8::9]:5004"), OpusPT: 96, DTMFPT: 127}
+	want = Leg{Peer: netip.MustParseAddrPort("[2001:db8::9]:5004"), OpusPT: 96, DTMFPT: 127, DTMFClock: 8000}
 	if err != nil || leg != want {
 		t.Errorf("%+v, %v", leg, err)
 	}
@@ -143,4 +143,14 @@ func FuzzNoPeerEscapesTheAllowedNetworks(f *testing.F) {
 			t.Errorf("%q gives %v", s, leg.Peer)
 		}
 	})
+}
+
+func TestALegSaysItsClockOfDigits(t *testing.T) {
+	allow := networks("203.0.113.0/24")
+	if l, err := Parse(map[string]string{"dtmf_clock": "48000"}, allow); err != nil || l.DTMFClock != 48000 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if _, err := Parse(map[string]string{"dtmf_clock": "16000"}, allow); err == nil || !strings.Contains(err.Error(), "8000 or 48000") {
+		t.Errorf("16000: %v", err)
+	}
 }
