@@ -37,6 +37,8 @@ var (
 	ErrBudget = errors.New("time was over before a pair was nominated")
 	// ErrNoPair: no local address has the family of any candidate.
 	ErrNoPair = errors.New("no candidate has the family of a local address")
+	// ErrCredentials: the peer's ufrag or password is empty or longer than RFC 8839 section 5.4 allows.
+	ErrCredentials = errors.New("ICE credentials are empty or too long")
 )
 
 // Counts are what happened during a Dial.
@@ -115,6 +117,9 @@ func (d *Dialer) Dial(ctx context.Context, remote Credentials, candidates []neti
 			_ = l.Conn.Close()
 		}
 		return nil, &DialError{Cause: cause, Counts: w.counts()}
+	}
+	if !d.Local.usable() || !remote.usable() {
+		return fail(ErrCredentials)
 	}
 	if !d.pairs(candidates) {
 		return fail(ErrNoPair)

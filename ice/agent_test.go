@@ -278,6 +278,13 @@ func TestNoPairOrCancelledIsToldAtOnce(t *testing.T) {
 		if _, err := d.Dial(context.Background(), peerCredentials, []netip.AddrPort{remote6}, true); !errors.Is(err, ErrNoPair) {
 			t.Error(err)
 		}
+		long := Credentials{Ufrag: string(make([]byte, 257)), Pwd: "x"}
+		if _, err := d.Dial(context.Background(), long, []netip.AddrPort{remote4}, true); !errors.Is(err, ErrCredentials) {
+			t.Error(err)
+		}
+		if n, _ := NewConsent(ourCredentials, long, remote4, true).Tick(6*time.Second, make([]byte, 1200), new(StunScratch)); n > 300 {
+			t.Error("wrote a message as long as the peer likes")
+		}
 		l = &lite{t: t, ignore: time.Hour}
 		d = &Dialer{Local: ourCredentials, Locals: l.locals()}
 		ctx, cancel := context.WithCancel(context.Background())

@@ -28,10 +28,6 @@ const (
 
 	// peerReflexivePriority of a check (RFC 8445 section 7.1.1): type preference 110, local preference 65535, component 1.
 	peerReflexivePriority = 110<<24 | 65535<<8 | 255
-
-	// maxCredential keeps the largest message we write, two names and a password-sized rest, far below a datagram (RFC 8839 section
-	// 5.4 allows 256 characters each).
-	maxCredential = 256
 )
 
 // StunVerdict says what Consent made of a message.
@@ -101,7 +97,11 @@ type Consent struct {
 }
 
 // NewConsent makes the Consent of a pair. With useCandidate every check carries USE-CANDIDATE: some lite servers drop calls without.
+// The credentials are those that Dial has taken; ones that could not be make a Consent that authenticates nobody.
 func NewConsent(local, remote Credentials, remoteAddr netip.AddrPort, useCandidate bool) *Consent {
+	if !local.usable() || !remote.usable() {
+		local, remote = Credentials{}, Credentials{}
+	}
 	return &Consent{local: local, remote: remote, addr: plain(remoteAddr), useCandidate: useCandidate, tieBreaker: random()}
 }
 

@@ -34,6 +34,13 @@ func NewCredentials() (Credentials, error) {
 	}, nil
 }
 
+// maxCredential of RFC 8839 section 5.4. It also keeps the largest message that we write far below a datagram.
+const maxCredential = 256
+
+func (c Credentials) usable() bool {
+	return c.Ufrag != "" && c.Pwd != "" && len(c.Ufrag) <= maxCredential && len(c.Pwd) <= maxCredential
+}
+
 // String, GoString, Format and LogValue never show what is inside.
 func (Credentials) String() string { return redacted }
 

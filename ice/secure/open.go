@@ -45,11 +45,13 @@ type Stream struct {
 	Failed uint32 // packets in a row that did not open
 	Old    uint32 // packets in a row that looked too old
 	Used   uint64 // when it last opened a packet, counted in opened packets of all streams
-	window window
+	Window Window
 }
 
-// Highest is the highest authentic index: rollover counter and sequence number.
-func (s *Stream) Highest() uint64 { return s.window.top }
+// OpenerState is what an Opener has learnt. Plain data, for a snapshot: an Opener made from it refuses what this one has seen.
+type OpenerState struct {
+	RTP, RTCP []Stream
+}
 
 // Opener opens what the peer seals. Forged packets change nothing but counters of failures; rollover counters and windows move only
 // after authentication. One goroutine owns it. Use NewOpener.
@@ -76,6 +78,29 @@ func NewOpener(k Keys) (*Opener, error) {
 	return o, nil
 }
 
+// State copies what has been learnt.
+func (o *Opener) State() OpenerState {
+	return OpenerState{RTP: append([]Stream(nil), o.rtp...), RTCP: append([]Stream(nil), o.rtcp...)}
+}
+
+// NewOpenerFrom makes an Opener that goes on where another one with the same keys was.
+func NewOpenerFrom(k Keys, state OpenerState) (*Opener, error) {
+	if len(state.RTP) > maxStreams || len(state.RTCP) > maxStreams {
+		return nil, fmt.Errorf("make an SRTP opener: %d and %d streams, at most %d can be", len(state.RTP), len(state.RTCP), maxStreams)
+	}
+	o, err := NewOpener(k)
+	if err != nil {
+		return nil, err
+	}
+	o.rtp, o.rtcp = append(o.rtp, state.RTP...), append(o.rtcp, state.RTCP...)
+	for _, list := range [][]Stream{o.rtp, o.rtcp} {
+		for i := range list {
+			o.opened = max(o.opened, list[i].Used)
+		}
+	}
+	return o, nil
+}
+
 // renew makes pion's context. It keeps nothing that matters: counters and windows are ours.
 func (o *Opener) renew() (err error) {
 	o.context, err = srtp.CreateContext(o.keys.RemoteKey, o.keys.RemoteSalt, srtp.ProtectionProfile(o.keys.Profile))
@@ -97,11 +122,11 @@ func (o *Opener) Open(b []byte) ([]byte, error) {
 	if s == nil {
 		return o.first(b, ssrc, seq)
 	}
-	index := estimate(s.window.top, seq)
+	index := estimate(s.Window.Top, seq)
 	retry := index + 1<<16
-	if !s.window.fresh(index) {
+	if !s.Window.fresh(index) {
 		// Most often a duplicate. After an outage of over half the sequence space it is a packet of the next round that looks old.
-		if !s.window.old(index) {
+		if !s.Window.old(index) {
 			return nil, ErrReplay
 		}
 		if s.Old++; s.Old%retryEvery != 1 {
@@ -163,7 +188,7 @@ func (o *Opener) scratch(n int) []byte {
 }
 
 func (o *Opener) accept(s *Stream, index uint64, out []byte) []byte {
-	s.window.accept(index)
+	s.Window.accept(index)
 	o.opened++
 	s.Failed, s.Old, s.Used = 0, 0, o.opened
 	return out
@@ -186,7 +211,7 @@ func (o *Opener) OpenRTCP(b []byte) ([]byte, error) {
 			s = &o.rtcp[i]
 		}
 	}
-	if s != nil && !s.window.fresh(index) {
+	if s != nil && !s.Window.fresh(index) {
 		return nil, ErrReplay
 	}
 	out, err := o.context.DecryptRTCP(b, b, &o.report)
@@ -253,7 +278,7 @@ func (o *Opener) grow() {
 // ROC is the rollover counter of an SSRC, 0 when it is not known.
 func (o *Opener) ROC(ssrc uint32) uint32 {
 	if s := o.find(ssrc); s != nil {
-		return uint32(s.window.top >> 16)
+		return uint32(s.Window.Top >> 16)
 	}
 	return 0
 }

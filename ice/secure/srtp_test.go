@@ -341,3 +341,26 @@ func TestNoIndexIsSealedTwice(t *testing.T) {
 		}
 	})
 }
+
+func TestSnapshotGoesOnWhereItWas(t *testing.T) {
+	bothProfiles(t, func(t *testing.T, d *direction) {
+		var last []byte
+		for n := 65400; n < 65700; n++ {
+			last = d.seal(n)
+			d.open(last, n)
+		}
+		_, receiver := testKeys(d.profile())
+		o, err := secure.NewOpenerFrom(receiver, d.opener.State())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.opener = o
+		if _, err := o.Open(bytes.Clone(last)); err != secure.ErrReplay {
+			t.Errorf("replay after a restore: %v", err)
+		}
+		if o.ROC(ssrc) != 1 {
+			t.Errorf("rollover counter %d", o.ROC(ssrc))
+		}
+		d.open(d.seal(65700), 65700)
+	})
+}

@@ -1,47 +1,47 @@
 package secure
 
-// window is a replay window of 128 indexes (RFC 3711 section 3.3.2 wants 64 at least). The zero value is ready and has seen nothing.
+// Window is a replay window of 128 indexes (RFC 3711 section 3.3.2 wants 64 at least). The zero value is ready and has seen nothing.
 // Plain data.
-type window struct {
-	top  uint64    // highest index seen
-	bits [2]uint64 // bit n: top-n was seen
-	any  bool
+type Window struct {
+	Top  uint64    // highest index seen
+	Bits [2]uint64 // bit n: Top-n was seen
+	Any  bool      // one was seen
 }
 
 const windowSize = 128
 
 // fresh tells whether index may be accepted: not seen, and not older than the window.
-func (w *window) fresh(index uint64) bool {
-	if !w.any || index > w.top {
+func (w *Window) fresh(index uint64) bool {
+	if !w.Any || index > w.Top {
 		return true
 	}
-	age := w.top - index
-	return age < windowSize && w.bits[age/64]&(1<<(age%64)) == 0
+	age := w.Top - index
+	return age < windowSize && w.Bits[age/64]&(1<<(age%64)) == 0
 }
 
 // old tells whether index is behind the window.
-func (w *window) old(index uint64) bool { return w.any && index < w.top && w.top-index >= windowSize }
+func (w *Window) old(index uint64) bool { return w.Any && index < w.Top && w.Top-index >= windowSize }
 
 // accept marks an authentic index as seen.
-func (w *window) accept(index uint64) {
-	if !w.any {
-		w.any, w.top, w.bits = true, index, [2]uint64{1, 0}
+func (w *Window) accept(index uint64) {
+	if !w.Any {
+		w.Any, w.Top, w.Bits = true, index, [2]uint64{1, 0}
 		return
 	}
-	if index <= w.top {
-		age := w.top - index
-		w.bits[age/64] |= 1 << (age % 64)
+	if index <= w.Top {
+		age := w.Top - index
+		w.Bits[age/64] |= 1 << (age % 64)
 		return
 	}
-	switch n := index - w.top; {
+	switch n := index - w.Top; {
 	case n >= windowSize:
-		w.bits = [2]uint64{}
+		w.Bits = [2]uint64{}
 	case n >= 64:
-		w.bits[1], w.bits[0] = w.bits[0]<<(n-64), 0
+		w.Bits[1], w.Bits[0] = w.Bits[0]<<(n-64), 0
 	default:
-		w.bits[1] = w.bits[1]<<n | w.bits[0]>>(64-n)
-		w.bits[0] <<= n
+		w.Bits[1] = w.Bits[1]<<n | w.Bits[0]>>(64-n)
+		w.Bits[0] <<= n
 	}
-	w.bits[0] |= 1
-	w.top = index
+	w.Bits[0] |= 1
+	w.Top = index
 }
