@@ -41,6 +41,7 @@ type bench struct {
 	fleet    *fleet.Fleet
 	empty    proc.Usage // of the relay before its first call
 	progress *progress
+	mixes    int // that were attached
 }
 
 // openBench starts or finds the relay, for up to most calls.
@@ -70,7 +71,7 @@ func (b *bench) open(ctx context.Context, most int) error {
 			return err
 		}
 	}
-	if b.conns, err = fleet.Dial(address, b.settings.load.controllers); err != nil {
+	if b.conns, err = fleet.Dial(address, b.settings.load.controllers, most); err != nil {
 		return err
 	}
 	b.node = controlpb.NewRelayServiceClient(b.conns[0])
@@ -99,7 +100,7 @@ func (b *bench) start(most int) error {
 		return err
 	}
 	b.process, err = target.Start(target.Options{
-		Path: r.start, Config: r.config, Set: r.set, Calls: most + spareCalls, PortMin: first, PortMax: last, CPUs: cpus, Nice: r.nice, Folder: b.folder,
+		Path: r.start, Config: r.config, Set: r.set, Env: r.env, Calls: most + spareCalls, PortMin: first, PortMax: last, CPUs: cpus, Nice: r.nice, Folder: b.folder,
 	})
 	if err == nil {
 		b.pid = b.process.PID

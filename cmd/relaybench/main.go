@@ -69,7 +69,7 @@ Exit codes: 0 good, 1 the relay lost packets or broke a stream (or a set-up), 2 
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand())
+	root.AddCommand(runCommand(), attachCommand(), churnCommand(), rampCommand(), kneeCommand(), soakCommand(), compareCommand())
 	return root
 }
 

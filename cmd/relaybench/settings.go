@@ -27,6 +27,7 @@ type relaySettings struct {
 	start   string // the program of one to start
 	config  string
 	set     []string
+	env     []string
 	ports   string
 	cpus    string
 	nice    int
@@ -64,6 +65,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.relay.start, "start", "", "`path` of a relayd to start on loopback for the measurement")
 	f.StringVar(&s.relay.config, "config", "", "config `file` of the relayd that is started")
 	f.StringArrayVar(&s.relay.set, "set", nil, "a setting of the relayd that is started, `key=value`; repeatable")
+	f.StringArrayVar(&s.relay.env, "env", nil, "a variable for the relayd that is started, `NAME=value`; repeatable")
 	f.StringVar(&s.relay.ports, "ports", "10000-29999", "media ports of the relayd that is started, out of the kernel's ephemeral range")
 	f.StringVar(&s.relay.cpus, "relay-cpus", "", "CPUs that the relayd that is started may use, `0` or 0,1 or 0-3; empty: all")
 	f.IntVar(&s.relay.nice, "relay-nice", 0, "priority of the relayd that is started, -20 (before all others on this host) to 19")
@@ -80,7 +82,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.load.listen, "listen", "127.0.0.1", "IPv4 address of the phones")
 	f.DurationVar(&s.load.slot, "slot", 100*time.Microsecond, "phones send spread over 20 ms in slots of this length; a slot's packets leave together")
 	f.DurationVar(&s.load.settle, "settle", 2*time.Second, "time between the last set-up and the first counted packet")
-	f.IntVar(&s.load.controllers, "controllers", 1, "gRPC clients that set calls up, each with a quota of its own at the relay (more than 1: on loopback only)")
+	f.IntVar(&s.load.controllers, "controllers", 0, "gRPC clients that set calls up, each with a quota of its own at the relay; 0: as many as it takes on loopback, else 1")
 	f.IntVar(&s.load.parallel, "parallel", 16, "set-ups at a time")
 	f.StringVar(&s.load.cpus, "own-cpus", "", "CPUs that this program may use, `1`; empty: all")
 
@@ -114,8 +116,8 @@ func (s *settings) check() error {
 		return usageError{fmt.Errorf("--echo, --rtp and --silence exclude each other")}
 	case l.slot < 10*time.Microsecond || l.slot > 20*time.Millisecond:
 		return usageError{fmt.Errorf("--slot %v: 10us to 20ms", l.slot)}
-	case l.controllers < 1 || l.parallel < 1:
-		return usageError{fmt.Errorf("--controllers and --parallel: at least 1")}
+	case l.controllers < 0 || l.parallel < 1:
+		return usageError{fmt.Errorf("--controllers: not negative; --parallel: at least 1")}
 	}
 	if _, err := l.srtp(); err != nil {
 		return err

@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Path    string   // of the program
 	Config  string   // its --config; empty: none
+	Env     []string // "GOMAXPROCS=2": more variables
 	Set     []string // "media.shards=2": more settings, which win
 	Calls   int      // calls.max
 	PortMin int
@@ -87,7 +88,7 @@ func Start(o Options) (*Process, error) {
 	}
 	p := &Process{Address: address, exited: make(chan struct{})}
 	p.cmd = exec.Command(o.Path, o.flags(address)...)
-	p.cmd.Env = append(os.Environ(), "GODEBUG=gctrace=1")
+	p.cmd.Env = append(append(os.Environ(), "GODEBUG=gctrace=1"), o.Env...)
 	// It must not outlive us, nor get the signal of a terminal before its calls have ended.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	out, err := p.cmd.StderrPipe()
