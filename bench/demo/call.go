@@ -41,6 +41,7 @@ type call struct {
 	marks    marks
 	final    *pb.Call // as EndCall gave it
 	verdict  *verdict // the far end's
+	aborted  bool     // it did not come to its end, and why has been said
 	digits   string   // that the edge heard
 	lengths  []time.Duration
 	judged   judged
@@ -318,10 +319,12 @@ func (c *call) collect(s *stage) {
 	if c.metaID != "" {
 		v, err := s.meta.verdict(ctx, c.metaID)
 		if err != nil {
-			c.fail("metasim: %v", err)
+			c.fail("no verdict of the phone: %v", err)
 			return
 		}
 		c.verdict = v
 	}
-	c.say("ended")
+	if !c.aborted {
+		c.say("ended")
+	}
 }

@@ -96,13 +96,21 @@ func TestEveryFaultOfACallIsFound(t *testing.T) {
 		"not ended":              func(c *call) { c.verdict.State = "live" },
 		"dropped 4 frames":       func(c *call) { c.final.Attachments = []*pb.Attachment{{FramesDropped: 4}} },
 		"a timing is missing":    func(c *call) { c.final.Timings.FirstPacketSent = nil },
-		"not made":               func(c *call) { c.verdict = nil },
+		"never made":             func(c *call) { c.verdict = nil },
 	} {
 		c := played("bad")
 		change(c)
 		if c.check(); !strings.Contains(strings.Join(c.failures, "\n"), want) {
 			t.Errorf("want %q, got %q", want, c.failures)
 		}
+	}
+}
+
+func TestBrokenRuleIsToldOfACallThatCameToNothing(t *testing.T) {
+	c := played("aborted")
+	c.aborted, c.digits, c.verdict.State, c.verdict.Rules[0].Pass = true, "", "live", false
+	if c.check(); len(c.failures) != 1 || !strings.Contains(c.failures[0], "rule csrc") {
+		t.Errorf("%q", c.failures)
 	}
 }
 
@@ -270,7 +278,7 @@ func TestProgramIsAwaitedAndEnded(t *testing.T) {
 	if err := p.ready(t.Context()); err == nil || !strings.Contains(err.Error(), "no port left") {
 		t.Errorf("a program that ends at once: %v", err)
 	}
-	if err := p.stop(); err == nil {
-		t.Error("a failure was not told")
+	if err := p.stop(); err == nil || !strings.Contains(err.Error(), log) {
+		t.Errorf("a failure was not told: %v", err)
 	}
 }

@@ -25,8 +25,8 @@ const (
 	exitUsage  = 2
 )
 
-// patience is how long the calls and their judges may take: three times what they need.
-const patience = 110 * time.Second
+// patience is how long the calls may take: four times what they need.
+const patience = 90 * time.Second
 
 const help = `demo makes two whole calls over a relayd of its own, against a strict stand-in for Meta, and judges them.
 
@@ -83,10 +83,10 @@ func demo() int {
 	p := &progress{out: out, began: time.Now()}
 	r, err := perform(ctx, o, p)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted")
-		}
 		r.fail("%v", err)
+	}
+	if ctx.Err() != nil {
+		r.failures = []string{"interrupted"} // the rest follows from that
 	}
 	if !o.json {
 		r.print(out)
@@ -128,17 +128,8 @@ func perform(ctx context.Context, o options, p *progress) (*report, error) {
 	if err := place.build(ctx); err != nil {
 		return r, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not through after %v; the logs are in %s", patience, place.logs))
-	defer cancel()
-	s, err := openStage(ctx, place, p)
-	if err != nil {
-		return r, errors.Join(err, s.close())
-	}
-	r.calls = s.perform(ctx)
-	r.failures = append(r.failures, s.failures()...)
-	p.say("stopping relayd and metasim")
-	if err := s.close(); err != nil {
-		r.fail("%v", err)
+	if err := r.make(ctx, p); err != nil || ctx.Err() != nil {
+		return r, err
 	}
 	p.say("judging the recordings with opusinfo, opusdec and ffprobe")
 	for _, c := range r.calls {
@@ -149,7 +140,24 @@ func perform(ctx context.Context, o options, p *progress) (*report, error) {
 		r.failures = append(r.failures, c.failures...)
 	}
 	p.say("done")
-	return r, context.Cause(ctx)
+	return r, nil
+}
+
+// make makes the calls. Whatever it starts has ended when it returns.
+func (r *report) make(ctx context.Context, p *progress) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not through after %v; the logs are in %s", patience, r.place.logs))
+	defer cancel()
+	s, err := openStage(ctx, r.place, p)
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	r.calls = s.perform(ctx)
+	r.failures = append(r.failures, s.failures()...)
+	p.say("stopping relayd and metasim")
+	if err := s.close(); err != nil {
+		r.fail("%v", err)
+	}
+	return nil
 }
 
 // place has the folders of one run.

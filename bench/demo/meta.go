@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -145,7 +146,10 @@ func (m *meta) do(ctx context.Context, method, path string, body, into any) erro
 	r.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return err
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the URL: a call's id contains phone numbers
+		}
+		return fmt.Errorf("metasim at %s: %w", m.url, err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)

@@ -119,7 +119,7 @@ func (p *program) stop() error {
 		return fmt.Errorf("%s did not end when it was asked to and had to be killed; its log: %s", p.name, p.lines.file.Name())
 	}
 	if p.err != nil {
-		return fmt.Errorf("%s failed: %w: %s", p.name, p.err, p.lines.last())
+		return fmt.Errorf("%s failed: %w; its log: %s", p.name, p.err, p.lines.file.Name())
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func (p *program) over(wait time.Duration) bool {
 }
 
 // keptLines is how much of a log an error quotes.
-const keptLines = 5
+const keptLines = 3
 
 // lines writes a log and looks through it.
 type lines struct {

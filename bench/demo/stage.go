@@ -150,6 +150,7 @@ func (s *stage) perform(ctx context.Context) []*call {
 		both.Go(func() {
 			c.say = func(format string, args ...any) { s.progress.say("%s: %s", c.name, fmt.Sprintf(format, args...)) }
 			if err := c.perform(ctx, s); err != nil {
+				c.aborted = true
 				c.fail("%v", err)
 			}
 			c.collect(s)

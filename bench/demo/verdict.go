@@ -38,19 +38,16 @@ func (c *call) ruled(i int) string {
 	return fmt.Sprintf("BROKEN %d times, first at %.0f ms: %s", r.Count, r.AtMS, r.Reason)
 }
 
-// check finds what is wrong with a call but for its recording.
+// check finds what is wrong with a call but for its recording. Of a call that was aborted, what was broken until then may be the reason,
+// and what is missing is no news.
 func (c *call) check() {
-	if c.final == nil || c.verdict == nil {
-		c.fail("it was not made, or not to its end")
+	c.checkRules()
+	if c.aborted {
 		return
 	}
-	for _, r := range c.verdict.Rules {
-		if !r.Pass {
-			c.fail("Meta's rule %s (%s) is broken: %s", r.Rule, r.Doc, r.Reason)
-		}
-	}
-	if n := c.final.GetStats().GetViolations(); n > 0 {
-		c.fail("the edge's egress check stopped %d packets", n)
+	if c.final == nil || c.verdict == nil {
+		c.fail("it was never made")
+		return
 	}
 	if len(c.verdict.Rules) == 0 {
 		c.fail("the phone judged no rule")
@@ -72,6 +69,19 @@ func (c *call) check() {
 			c.fail("a timing is missing: %s saw offer to ICE %s, ICE to DTLS %s, gate to first packet %s",
 				t.by, milliseconds(t.ice), milliseconds(t.dtls), milliseconds(t.first))
 		}
+	}
+}
+
+func (c *call) checkRules() {
+	if c.verdict != nil {
+		for _, r := range c.verdict.Rules {
+			if !r.Pass {
+				c.fail("Meta's rule %s (%s) is broken: %s", r.Rule, r.Doc, r.Reason)
+			}
+		}
+	}
+	if n := c.final.GetStats().GetViolations(); n > 0 {
+		c.fail("the edge's egress check stopped %d packets", n)
 	}
 }
 
