@@ -131,7 +131,17 @@ func wholeSetup(t *testing.T, peerRole icetest.DTLSRole) {
 	}
 	t.Logf("nominated after %v, keys %v later, %d answers of 487", dialled, time.Since(started)-dialled, path.Counts.RoleConflicts)
 	<-secured
-	sealer, err := secure.NewSealer(session.Keys)
+	sayHello(ctx, t, w, path.Remote, session.Keys, heard)
+	session.Farewell(func(b []byte) { w.send(b, path.Remote) })
+	if b := call.Breaches(); len(b) > 0 {
+		t.Errorf("breaches: %v", b)
+	}
+}
+
+// sayHello sends one sealed packet, which the peer must hear.
+func sayHello(ctx context.Context, t *testing.T, w *wire, to netip.AddrPort, keys secure.Keys, heard <-chan []byte) {
+	t.Helper()
+	sealer, err := secure.NewSealer(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +150,7 @@ func wholeSetup(t *testing.T, peerRole icetest.DTLSRole) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.send(sealed, path.Remote)
+	w.send(sealed, to)
 	select {
 	case b := <-heard:
 		if string(b) != "hello" {
@@ -148,9 +158,5 @@ func wholeSetup(t *testing.T, peerRole icetest.DTLSRole) {
 		}
 	case <-ctx.Done():
 		t.Error("not heard")
-	}
-	session.Farewell(func(b []byte) { w.send(b, path.Remote) })
-	if b := call.Breaches(); len(b) > 0 {
-		t.Errorf("breaches: %v", b)
 	}
 }
