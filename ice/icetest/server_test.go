@@ -219,7 +219,7 @@ func TestClosedCallAnswersNothing(t *testing.T) {
 			return false
 		}
 		g.network.mu.Unlock()
-		time.Sleep(10 * time.Second) // fake time: the agent's keepalives go on
+		<-time.After(10 * time.Second) // fake time: the agent's keepalives go on
 		g.network.mu.Lock()
 		defer g.network.mu.Unlock()
 		if sent != 0 {
@@ -238,7 +238,7 @@ func TestAnswersStopAndConsentChecksGoOn(t *testing.T) {
 		if err := g.connect(time.Second); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(8 * time.Second) // fake time
+		<-time.After(8 * time.Second) // fake time
 		if n := g.server.Counters(); n.IgnoredChecks == 0 {
 			t.Fatalf("counters %+v", n)
 		}

@@ -32,7 +32,7 @@ func TestTooManyCreatesOfOneClientLeaveTheOthersAlone(t *testing.T) {
 		if err := q.take("calm"); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(time.Second) // fake: the bucket fills at its rate
+		<-time.After(time.Second) // fake: the bucket fills at its rate
 		for i := range 11 {
 			if err := q.take("wild"); (err != nil) != (i == 10) {
 				t.Errorf("create %d after a second: %v", i, err)
@@ -53,7 +53,7 @@ func TestTheQuotaForgetsIdleClients(t *testing.T) {
 		if err := q.take("one more"); err == nil {
 			t.Error("clients beyond the limit share a bucket, which is empty")
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if err := q.take("and later"); err != nil || len(q.clients) != 1 {
 			t.Errorf("%v, %d clients", err, len(q.clients))
 		}

@@ -174,7 +174,7 @@ func (b *business) pace() {
 	}
 	b.sent++
 	b.next = b.next.Add(20 * time.Millisecond)
-	time.Sleep(time.Until(b.next))
+	<-time.After(time.Until(b.next))
 }
 
 // speak sends n packets of 20 ms.

@@ -91,7 +91,7 @@ func TestTheBusinessCalls(t *testing.T) {
 					Product: "whatsapp", Action: "connect", To: "15550001", Session: &session{"offer", g.business.sdp("actpass")},
 				})
 				g.ok(status, body)
-				time.Sleep(20 * time.Millisecond) // fake time
+				<-time.After(20 * time.Millisecond) // fake time
 				if _, ok := g.event("RINGING"); !ok {
 					t.Fatal("no RINGING")
 				}
@@ -103,12 +103,12 @@ func TestTheBusinessCalls(t *testing.T) {
 				if _, ok := g.event("ACCEPTED"); ok {
 					t.Fatal("accepted too early")
 				}
-				time.Sleep(3 * time.Second) // fake time
+				<-time.After(3 * time.Second) // fake time
 				if _, ok := g.event("ACCEPTED"); !ok {
 					t.Fatal("no ACCEPTED")
 				}
 				g.business.speak(250)
-				time.Sleep(100 * time.Millisecond) // fake time
+				<-time.After(100 * time.Millisecond) // fake time
 				v := g.verdict(answer.ID)
 				g.clean(v)
 				if v.Ending == nil || v.Ending.Reason != "hung up by the user" || v.Packets.Heard < 240 {
@@ -128,7 +128,7 @@ func TestThePhoneHangsUp(t *testing.T) {
 		{rules.MediaBeforeGate, rules.CodeBrokenMedia, func(g *stage, _, _ string) { g.business.speak(1) }},
 		{rules.NoMediaAtStart, rules.CodeNoMedia, func(g *stage, id, answer string) {
 			g.ok(g.act("accept", id, "answer", answer))
-			time.Sleep(21 * time.Second) // fake time
+			<-time.After(21 * time.Second) // fake time
 		}},
 		{rules.SecondSSRC, rules.CodeBrokenMedia, func(g *stage, id, answer string) {
 			g.ok(g.act("accept", id, "answer", answer))
@@ -151,7 +151,7 @@ func TestThePhoneHangsUp(t *testing.T) {
 			g.ok(g.act("accept", id, "answer", answer))
 			g.business.speak(50 * 20)
 		}},
-		{rules.NotAccepted, rules.CodeTimeout, func(g *stage, _, _ string) { time.Sleep(61 * time.Second) /* fake time */ }},
+		{rules.NotAccepted, rules.CodeTimeout, func(g *stage, _, _ string) { <-time.After(61 * time.Second) /* fake time */ }},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.rule), func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestWebhooksAreTriedAgain(t *testing.T) {
 	bubble(t, func(g *stage) {
 		g.fail = 2
 		_, body := g.ask("POST", "/sim/call", phone.Scenario{To: phoneNumberID})
-		time.Sleep(3 * time.Second) // fake time
+		<-time.After(3 * time.Second) // fake time
 		if rang, ok := g.event("connect"); !ok || rang.ID != body["id"] {
 			t.Fatal("lost")
 		}
