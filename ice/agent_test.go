@@ -124,7 +124,7 @@ func (l *lite) dial(budget time.Duration) (*Path, time.Duration, error) {
 // settled checks what must hold after every successful Dial, and releases the path.
 func (l *lite) settled(p *Path) {
 	l.t.Helper()
-	time.Sleep(2*l.delay + time.Millisecond)
+	<-time.After(2*l.delay + time.Millisecond)
 	p.Release()
 	p.Release()
 	l.mu.Lock()

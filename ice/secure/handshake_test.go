@@ -67,7 +67,7 @@ func TestBothEndsGetTheSameKeys(t *testing.T) {
 			s.Release()
 			p.close()
 			w.close()
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 	})
 }
@@ -257,7 +257,7 @@ func TestFarewellTellsThePeer(t *testing.T) {
 		<-p.done
 		before := w.count(fromUs)
 		s.Release()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if n := w.count(fromUs); n != before {
 			t.Errorf("Release sent %d datagrams", n-before)
 		}
