@@ -206,7 +206,7 @@ func (b *bench) limits(n *controlpb.Node) report.Limits {
 		LimitedBy:            strings.ToLower(strings.TrimPrefix(n.GetLimitedBy().String(), "CAPACITY_LIMIT_")),
 		GeneratorDescriptors: proc.DescriptorLimit(os.Getpid()), ReceiveBuffer: b.exchange.ReceiveBuffer(),
 		Payload: l.payload, PacketsPerSecond: l.pps, Profile: profile.String(), Source: string(l.source()), Attach: strings.Join(l.attach, ","),
-		Realtime: b.exchange.Realtime(), Nice: b.settings.relay.nice, TargetCPUs: b.settings.relay.cpus, GeneratorCPUs: l.cpus,
+		Realtime: b.exchange.Thread() != 0, Nice: b.settings.relay.nice, TargetCPUs: b.settings.relay.cpus, GeneratorCPUs: l.cpus,
 	}
 	if b.pid != 0 {
 		limits.TargetDescriptors = proc.DescriptorLimit(b.pid)

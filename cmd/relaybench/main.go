@@ -22,6 +22,9 @@ const (
 	exitBroken = 3 // there is no measurement
 )
 
+// collectAbove is how much memory may be garbage during a measurement.
+const collectAbove = 1 << 30
+
 // errVerdict: there is a measurement, and the relay failed it.
 var errVerdict = errors.New("the relay failed")
 
@@ -29,7 +32,9 @@ type usageError struct{ error }
 
 func main() {
 	runtime.GOMAXPROCS(runtime.NumCPU() + 2) // the phones keep one to themselves, also while they sleep
-	debug.SetGCPercent(400)                  // memory is cheaper here than a pause
+	// The collector runs between measurements only, unless memory gets short: it would stop the phones.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(collectAbove)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := command().ExecuteContext(ctx)

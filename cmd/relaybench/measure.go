@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/onelane/onelane/cmd/relaybench/internal/proc"
 	"github.com/onelane/onelane/cmd/relaybench/internal/report"
+	"github.com/onelane/onelane/cmd/relaybench/internal/target"
 	"github.com/onelane/onelane/relay/control/controlpb"
 )
 
@@ -20,10 +22,11 @@ const (
 
 // reading is what relay and generator have used at one time.
 type reading struct {
-	at     time.Time
-	target proc.Usage
-	own    proc.Usage
-	node   *controlpb.Node
+	at      time.Time
+	target  proc.Usage
+	own     proc.Usage
+	node    *controlpb.Node
+	garbage target.Garbage
 }
 
 func (b *bench) read(ctx context.Context) (reading, error) {
@@ -37,6 +40,9 @@ func (b *bench) read(ctx context.Context) (reading, error) {
 }
 
 func (b *bench) usage(r *reading) error {
+	if b.process != nil {
+		r.garbage = b.process.Garbage()
+	}
 	r.at = time.Now()
 	var err error
 	if r.own, err = proc.Read(os.Getpid()); err != nil {
@@ -54,12 +60,16 @@ func (b *bench) measure(ctx context.Context, label string, duration time.Duratio
 	if err := wait(ctx, b.settings.load.settle); err != nil {
 		return row, err
 	}
+	if b.process != nil {
+		b.process.ResetPause()
+	}
 	before, err := b.read(ctx)
 	if err != nil {
 		return row, err
 	}
-	if b.process != nil {
-		b.process.ResetPause()
+	runtime.GC()
+	if during == nil { // what runs beside it must not go before the relay
+		defer b.prefer()()
 	}
 	b.exchange.Begin()
 	beside := make(chan error, 1)
@@ -85,10 +95,22 @@ func (b *bench) measure(ctx context.Context, label string, duration time.Duratio
 	}
 	tally := b.exchange.Collect()
 	row.OfTally(tally)
+	if b.settings.load.silence { // nothing is meant to come back
+		row.Traffic.Lost, row.Traffic.LossRatio, row.Plots.Seconds = 0, 0, nil
+	}
 	row.Plots.CPU = points
 	b.fill(&row, before, after)
 	b.judge(&row)
 	return row, <-beside
+}
+
+// prefer lets this process run before everything else until the function that it returns is called, if the phones do so.
+func (b *bench) prefer() func() {
+	thread := b.exchange.Thread()
+	if thread == 0 || proc.RealtimeThreads(true, thread) != nil {
+		return func() {}
+	}
+	return func() { _ = proc.RealtimeThreads(false, thread) } // what was allowed is allowed
 }
 
 // watch waits and takes a reading a second.
@@ -154,11 +176,11 @@ func (b *bench) fill(row *report.Row, before, after reading) {
 		}
 	}
 	if b.process != nil {
-		gc := b.process.Garbage()
-		t.Runtime = report.Runtime{Known: gc.Cycles > 0, Cycles: gc.Cycles, PauseMax: float64(gc.Pause) / 1e3, HeapLive: gc.Live}
+		gc, earlier := after.garbage, before.garbage
+		t.Runtime = report.Runtime{Known: true, Cycles: gc.Cycles - earlier.Cycles, PauseMax: float64(gc.Pause) / 1e3, HeapLive: gc.Live}
 	}
 	own := after.own.CPU() - before.own.CPU()
-	g.CPUPercent, g.CPUPerPacket = percent(own, passed), each(own, row.Traffic.Sent+row.Traffic.Received+row.Traffic.Silence)
+	g.CPUPercent, g.CPUPerPacket = percent(own, passed), each(own, row.Traffic.Sent+row.Traffic.Received+row.Traffic.Silence+2*row.Traffic.Mirrored)
 	timings := b.fleet.Timings()
 	row.SetUp = report.SetUp{
 		Calls: timings.Keys.Count(), Failed: timings.Failed, Waited: timings.Waited,
@@ -180,9 +202,8 @@ func (b *bench) judge(row *report.Row) {
 		}
 	}
 	t, c, g := row.Traffic, row.Continuity, row.Generator
-	silent := b.settings.load.silence // nothing comes back then
 	problem(t.Sent == 0, "no packet was sent")
-	problem(!silent && t.Lost > 0, "%d packets lost", t.Lost)
+	problem(t.Lost > 0, "%d packets lost", t.Lost)
 	problem(t.Duplicates > 0, "%d packets came twice", t.Duplicates)
 	problem(c.Breaches() > 0, "continuity broken %d times: SSRC %d, sequence %d, timestamp %d, form %d, unopened %d",
 		c.Breaches(), c.SSRC, c.Sequence, c.Timestamp, c.Form, c.Unopened)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onelane/onelane/cmd/relaybench/internal/farend"
 	"github.com/onelane/onelane/cmd/relaybench/internal/fleet"
+	"github.com/onelane/onelane/cmd/relaybench/internal/proc"
 	"github.com/onelane/onelane/ice/secure"
 )
 
@@ -66,7 +67,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.relay.config, "config", "", "config `file` of the relayd that is started")
 	f.StringArrayVar(&s.relay.set, "set", nil, "a setting of the relayd that is started, `key=value`; repeatable")
 	f.StringArrayVar(&s.relay.env, "env", nil, "a variable for the relayd that is started, `NAME=value`; repeatable")
-	f.StringVar(&s.relay.ports, "ports", "10000-29999", "media ports of the relayd that is started, out of the kernel's ephemeral range")
+	f.StringVar(&s.relay.ports, "ports", "", "media ports of the relayd that is started, `first-last`, out of the kernel's ephemeral range; empty: the longest free range")
 	f.StringVar(&s.relay.cpus, "relay-cpus", "", "CPUs that the relayd that is started may use, `0` or 0,1 or 0-3; empty: all")
 	f.IntVar(&s.relay.nice, "relay-nice", 0, "priority of the relayd that is started, -20 (before all others on this host) to 19")
 	f.BoolVar(&s.relay.keep, "keep", false, "keep the recordings of the relayd that was started")
@@ -180,6 +181,9 @@ func attachments(kinds []string) ([]fleet.Attachment, error) {
 }
 
 func (r *relaySettings) portRange() (first, last int, err error) {
+	if r.ports == "" {
+		return proc.FreePorts()
+	}
 	a, b, ok := strings.Cut(r.ports, "-")
 	first, errFirst := strconv.Atoi(a)
 	last, errLast := strconv.Atoi(b)

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/pion/stun/v2"
+	"golang.org/x/sys/unix"
 
+	"github.com/onelane/onelane/cmd/relaybench/internal/proc"
 	"github.com/onelane/onelane/ice/secure"
 )
 
@@ -42,8 +44,8 @@ type Exchange struct {
 	handshakes  sync.WaitGroup
 	ended       chan struct{} // closed when run has returned
 
-	mailbox  mailbox
-	realtime atomic.Bool
+	mailbox mailbox
+	thread  atomic.Int64 // of run, while it is real-time; 0 when it is not
 
 	// What follows belongs to run.
 
@@ -118,8 +120,8 @@ func (e *Exchange) Mirror() netip.AddrPort {
 // ReceiveBuffer is what the kernel granted, in bytes of its own accounting.
 func (e *Exchange) ReceiveBuffer() int { return e.socket.granted }
 
-// Realtime says whether the phones run before everything else on this host.
-func (e *Exchange) Realtime() bool { return e.realtime.Load() }
+// Thread is the one that the phones run on, when it runs before everything else on this host; 0 when it does not.
+func (e *Exchange) Thread() int { return int(e.thread.Load()) }
 
 // Close ends every phone without a farewell, and waits.
 func (e *Exchange) Close() {
@@ -173,7 +175,9 @@ func (e *Exchange) run() {
 	runtime.LockOSThread() // never unlocked: the thread, with its timer slack, ends with the goroutine
 	punctual()
 	if e.options.Realtime {
-		e.realtime.Store(realtime())
+		if proc.Realtime(0, true) == nil {
+			e.thread.Store(int64(unix.Gettid()))
+		}
 	}
 	for e.ctx.Err() == nil {
 		e.mail()

@@ -65,6 +65,7 @@ func (e *Exchange) returned(flying []*int64, came []int64) {
 	sent := e.mirror.send(n)
 	took := time.Since(before)
 	e.tally.Own.Unsent += uint64(n - sent)
+	e.tally.Mirrored += uint64(sent)
 	for i, at := range flying {
 		if at != nil && came[i] != 0 {
 			left := before.UnixNano() + int64(took)*int64(i)/int64(n)

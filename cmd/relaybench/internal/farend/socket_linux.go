@@ -214,10 +214,3 @@ func pause(d time.Duration) {
 
 // punctual lets timers of the calling thread fire when they are due, instead of up to 50 us later.
 func punctual() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) }
-
-// realtime lets the calling thread run before all that is not real-time.
-func realtime() bool {
-	return unix.SchedSetAttr(0, &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-	}, 0) == nil
-}

@@ -17,6 +17,7 @@ type Tally struct {
 	Reordered  uint64 // that came back behind a later one
 	Duplicates uint64
 	Foreign    uint64 // audio that no phone has sent: the relay's own silence
+	Mirrored   uint64 // plain RTP that the mirror sent back
 	Reports    uint64 // RTCP of the relay; not opened
 
 	Continuity Continuity

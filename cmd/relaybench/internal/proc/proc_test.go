@@ -66,3 +66,26 @@ func TestOwnProcessIsRead(t *testing.T) {
 		t.Error("a process that is not there was read")
 	}
 }
+
+func TestLongestRangeOfFreePorts(t *testing.T) {
+	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  100: 0100007F:2710 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
+  101: 0100007F:4E20 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
+  102: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
+`
+	for _, c := range []struct {
+		ephemeral   string
+		first, last int
+	}{
+		{"32768\t60999\n", 20001, 32767}, // 10000 and 20000 are taken
+		{"10001\t65535\n", 4096, 9999},
+		{"", 20001, 65535},
+	} {
+		if first, last := freePorts(c.ephemeral, []string{table}); first != c.first || last != c.last {
+			t.Errorf("with %q: %d-%d, want %d-%d", c.ephemeral, first, last, c.first, c.last)
+		}
+	}
+	if first, last, err := FreePorts(); err != nil || first < firstPort || last < first {
+		t.Errorf("here: %d-%d, %v", first, last, err)
+	}
+}

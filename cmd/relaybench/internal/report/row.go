@@ -34,7 +34,8 @@ type Traffic struct {
 	LossRatio  float64 `json:"loss_ratio"`
 	Reordered  uint64  `json:"reordered"`
 	Duplicates uint64  `json:"duplicates"`
-	Silence    uint64  `json:"silence"` // audio that no phone has sent
+	Silence    uint64  `json:"silence"`  // audio that no phone has sent
+	Mirrored   uint64  `json:"mirrored"` // packets of plain RTP legs that this process sent back
 	Reports    uint64  `json:"rtcp"`
 }
 
@@ -186,7 +187,7 @@ func (r *Report) OK() bool {
 func (r *Row) OfTally(t *farend.Tally) {
 	r.Calls, r.Seconds = t.Phones, t.Duration.Seconds()
 	r.Traffic = Traffic{
-		Sent: t.Sent, Received: t.Received, Lost: t.Lost, Reordered: t.Reordered, Duplicates: t.Duplicates, Silence: t.Foreign, Reports: t.Reports,
+		Sent: t.Sent, Received: t.Received, Lost: t.Lost, Reordered: t.Reordered, Duplicates: t.Duplicates, Silence: t.Foreign, Mirrored: t.Mirrored, Reports: t.Reports,
 	}
 	if t.Sent > 0 {
 		r.Traffic.LossRatio = float64(t.Lost) / float64(t.Sent)

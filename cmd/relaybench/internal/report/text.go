@@ -64,7 +64,7 @@ func (r *Row) details(out io.Writer) {
 	}
 	fmt.Fprintln(out)
 	if t.Runtime.Known {
-		fmt.Fprintf(out, "              %d collections, longest pause %.0f us, %.0f MB alive\n", t.Runtime.Cycles, t.Runtime.PauseMax, float64(t.Runtime.HeapLive)/(1<<20))
+		fmt.Fprintf(out, "              %d collections, longest pause %.0f us; %.0f MB were alive after the last\n", t.Runtime.Cycles, t.Runtime.PauseMax, float64(t.Runtime.HeapLive)/(1<<20))
 	}
 	if len(t.Drops) > 0 || t.Violations > 0 {
 		fmt.Fprintf(out, "              dropped: %s; egress violations %d\n", t.Drops, t.Violations)
