@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -173,6 +174,7 @@ func run(ctx context.Context, c config.Config, out io.Writer) error {
 		return fmt.Errorf("grpc.listen: %w: choose another address, or stop what has it", err)
 	}
 	node := edge.Node()
+	runtime.GOMAXPROCS(runtime.NumCPU() + node.Shards) // a shard's thread keeps a processor of the scheduler also while it waits
 	log.Info("ready", "version", node.Version, "api", l.Addr().String(), "media", strings.Join(node.MediaAddrs, " "),
 		"ports", fmt.Sprintf("%d-%d", node.PortMin, node.PortMax), "shards", node.Shards, "calls", node.CallsLimit, "limited_by", node.LimitedBy)
 	return serve(ctx, edge, api, l, log)
