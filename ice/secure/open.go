@@ -62,7 +62,10 @@ type Opener struct {
 	rtcp    []Stream
 	last    int // index into rtp of the stream that opened last
 	opened  uint64
-	made    int // streams that context has made state for
+	made    int    // streams that context has made state for
+	settled bool   // the last packet that pion opened was one of near's SSRC, and its own counter says so
+	ssrc    uint32 // of that packet
+	near    uint64 // its index
 	strange uint32
 	header  rtp.Header  // scratch
 	report  rtcp.Header // scratch
@@ -104,7 +107,7 @@ func NewOpenerFrom(k Keys, state OpenerState) (*Opener, error) {
 // renew makes pion's context. It keeps nothing that matters: counters and windows are ours.
 func (o *Opener) renew() (err error) {
 	o.context, err = srtp.CreateContext(o.keys.RemoteKey, o.keys.RemoteSalt, srtp.ProtectionProfile(o.keys.Profile))
-	o.made = 0
+	o.made, o.settled = 0, false
 	return err
 }
 
@@ -168,16 +171,31 @@ func (o *Opener) first(b []byte, ssrc uint32, seq uint16) ([]byte, error) {
 	return o.accept(o.add(&o.rtp, ssrc), index, out), nil
 }
 
-// decrypt opens b into dst as the packet with the given index. Pion's own counter is set each time, so that it never decides.
+// agreeWithin is how near to the last index pion is sure to find the same rollover counter as we: half of what RFC 3711 allows it.
+const agreeWithin = 1 << 14
+
+// decrypt opens b into dst as the packet with the given index. Pion's own counter never decides: it is set unless it is sure to agree,
+// which saves two look-ups in a map a packet.
 func (o *Opener) decrypt(dst, b []byte, index uint64) ([]byte, error) {
 	ssrc := o.header.SSRC
-	if _, known := o.context.ROC(ssrc); known || index>>16 != 0 {
-		if !known {
-			o.grow()
+	if !o.settled || o.ssrc != ssrc || index>>16 != o.near>>16 || index-o.near+agreeWithin > 2*agreeWithin {
+		o.settled = false
+		if _, known := o.context.ROC(ssrc); known || index>>16 != 0 {
+			if !known {
+				o.grow()
+			}
+			o.context.SetROC(ssrc, uint32(index>>16))
 		}
-		o.context.SetROC(ssrc, uint32(index>>16))
 	}
-	return o.context.DecryptRTP(dst, b, &o.header)
+	out, err := o.context.DecryptRTP(dst, b, &o.header)
+	if err == nil {
+		// Pion counts on from the highest index it has opened; an older one leaves it where it was.
+		if !o.settled || index > o.near {
+			o.near = index
+		}
+		o.settled, o.ssrc = true, ssrc
+	}
+	return out, err
 }
 
 func (o *Opener) scratch(n int) []byte {
