@@ -87,7 +87,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.load.parallel, "parallel", 16, "set-ups at a time")
 	f.StringVar(&s.load.cpus, "own-cpus", "", "CPUs that this program may use, `1`; empty: all")
 
-	f.BoolVar(&s.load.realtime, "realtime", true, "the phones run before everything else on this host, where that is allowed")
+	f.BoolVar(&s.load.realtime, "realtime", false, "the phones run before everything else on this host, where that is allowed: for a busy host; it disturbs a relay on the same CPUs")
 
 	f.BoolVar(&s.output.json, "json", false, "print one JSON object instead of the table")
 	f.StringVar(&s.output.html, "html", "", "also write a page with plots to `file`")
