@@ -50,10 +50,21 @@ func finish(cmd *cobra.Command, s *settings, r *report.Report, err error) error 
 	} else {
 		r.Text(cmd.OutOrStdout())
 	}
+	if s.output.html != "" {
+		err = errors.Join(err, writePage(s.output.html, r))
+	}
 	if err == nil && !r.OK() {
 		err = errVerdict
 	}
 	return err
+}
+
+func writePage(path string, r *report.Report) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.HTML(f), f.Close())
 }
 
 func newReport(mode string) *report.Report {

@@ -2,6 +2,8 @@
 package report
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/onelane/onelane/cmd/relaybench/internal/farend"
@@ -199,4 +201,19 @@ func (r *Row) OfTally(t *farend.Tally) {
 	r.Generator.Unsent, r.Generator.Dropped, r.Generator.Stalls = t.Own.Unsent, t.Own.Dropped, t.Own.Stalls
 	r.Generator.Strays, r.Generator.Unstamped = t.Own.Strays, t.Own.Unstamped
 	r.Plots.Latency, r.Plots.Seconds = t.Latency.Distribution(), t.Seconds
+}
+
+// Megabytes is the relay's memory as it is printed.
+func (r Row) Megabytes() string { return fmt.Sprintf("%.0f", float64(r.Target.Resident)/1e6) }
+
+// KilobytesPerCall is the relay's memory for a call as it is printed.
+func (r Row) KilobytesPerCall() string {
+	return fmt.Sprintf("%.1f", float64(r.Target.ResidentPerCall)/1024)
+}
+
+// sorted gives the rows by their calls.
+func (r *Report) sorted() []Row {
+	rows := slices.Clone(r.Rows)
+	slices.SortStableFunc(rows, func(a, b Row) int { return a.Calls - b.Calls })
+	return rows
 }
