@@ -79,7 +79,8 @@ type Dialer struct {
 	CheckInterval time.Duration // 0: 50 ms
 }
 
-// Path is a nominated pair. It never changes.
+// Path is a nominated pair. It never changes. Dial gives it when the nominating check is on its way, behind a valid answer of the same
+// pair: a ClientHello that follows arrives behind the nomination, and a round trip is saved. The answer to it is awaited by Confirm.
 type Path struct {
 	Local  int            // index in Dialer.Locals
 	Remote netip.AddrPort // as in the candidate
@@ -91,11 +92,34 @@ type Path struct {
 	local Credentials
 	peer  Credentials
 	once  sync.Once
+
+	connected chan struct{} // closed when the agent's Dial is over
+	err       error         // of it; valid after connected
+}
+
+// Confirm waits until the peer has answered the nominating check, and brings Counts up to date. ctx of Dial has to live until then.
+func (p *Path) Confirm(ctx context.Context) error {
+	select {
+	case <-p.connected:
+		p.Counts = p.watch.counts()
+		return p.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Release closes the agent and waits for its goroutines. Until then it goes on answering and sending checks.
 func (p *Path) Release() {
-	p.once.Do(func() { _ = p.agent.GracefulClose() })
+	p.once.Do(func() {
+		_ = p.agent.GracefulClose()
+		<-p.connected
+	})
+}
+
+// run checks and nominates until the peer has answered, or until ctx or the agent ends.
+func (p *Path) run(ctx context.Context, remote Credentials, candidates []netip.AddrPort) {
+	defer close(p.connected)
+	p.err = connect(ctx, p.agent, remote, candidates)
 }
 
 // Consent makes the Consent that takes over from the agent, with the agent's own tie-breaker.
@@ -131,13 +155,21 @@ func (d *Dialer) Dial(ctx context.Context, remote Credentials, candidates []neti
 	for _, l := range d.Locals {
 		l.Conn.watch(w)
 	}
-	if err := connect(ctx, agent, remote, candidates); err != nil {
-		_ = agent.GracefulClose()
-		return fail(cause(ctx, err, w.counts()))
+	p := &Path{agent: agent, watch: w, local: d.Local, peer: remote, connected: make(chan struct{})}
+	go p.run(ctx, remote, candidates)
+	select {
+	case key := <-w.nominating:
+		err = d.nominated(p, key)
+	case <-p.connected:
+		err = p.err
+		if err == nil {
+			err = d.nominated(p, <-w.nominating)
+		} else {
+			err = cause(ctx, err, w.counts())
+		}
 	}
-	p := &Path{agent: agent, watch: w, local: d.Local, peer: remote}
-	if err := d.nominated(p); err != nil {
-		_ = agent.GracefulClose()
+	if err != nil {
+		p.Release()
 		return fail(err)
 	}
 	p.Counts = w.counts()
@@ -191,38 +223,15 @@ func priority(a netip.Addr) uint32 {
 	return 2122262783
 }
 
-// nominated copies the pair out of the agent.
-func (d *Dialer) nominated(p *Path) error {
-	pair, err := p.agent.GetSelectedCandidatePair()
-	if err != nil {
-		return fmt.Errorf("read the nominated pair: %w", err)
-	}
-	if pair == nil {
-		return errors.New("read the nominated pair: none")
-	}
-	local, err := addrPort(pair.Local)
-	if err != nil {
-		return err
-	}
-	if p.Remote, err = addrPort(pair.Remote); err != nil {
-		return err
-	}
+// nominated fills in the pair.
+func (d *Dialer) nominated(p *Path, key pairKey) error {
 	for i, l := range d.Locals {
-		if plain(l.Addr) == local {
-			p.Local = i
-			p.RTT = p.watch.roundTrip(l.Conn, p.Remote)
+		if l.Conn == key.conn {
+			p.Local, p.Remote, p.RTT = i, key.remote, p.watch.roundTrip(key.conn, key.remote)
 			return nil
 		}
 	}
-	return fmt.Errorf("nominated pair has local address %v, which is not ours", local)
-}
-
-func addrPort(c ice.Candidate) (netip.AddrPort, error) {
-	ip, err := netip.ParseAddr(c.Address())
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("read the nominated pair: %w", err)
-	}
-	return netip.AddrPortFrom(ip.Unmap(), uint16(c.Port())), nil
+	return errors.New("the nominated pair has a local address that is not ours")
 }
 
 func cause(ctx context.Context, err error, n Counts) error {

@@ -118,7 +118,11 @@ func (l *lite) dial(budget time.Duration) (*Path, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), budget)
 	defer cancel()
 	p, err := d.Dial(ctx, peerCredentials, []netip.AddrPort{remote4, remote6}, true)
-	return p, time.Since(l.started), err
+	took := time.Since(l.started)
+	if err == nil {
+		err = p.Confirm(ctx)
+	}
+	return p, took, err
 }
 
 // settled checks what must hold after every successful Dial, and releases the path.

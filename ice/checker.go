@@ -28,6 +28,8 @@ type checker struct {
 	oldest     int
 	kicks      map[transactionID]bool
 	trips      map[pairKey]time.Duration
+	nominates  bool         // the pair is fixed
+	nominating chan pairKey // has the pair once its nominating check is on its way
 }
 
 type pairKey struct {
@@ -39,6 +41,7 @@ func newChecker(local, remote Credentials, candidates []netip.AddrPort) *checker
 	w := &checker{
 		local: local, remote: remote,
 		sentAt: map[transactionID]time.Time{}, kicks: map[transactionID]bool{}, trips: map[pairKey]time.Duration{},
+		nominating: make(chan pairKey, 1),
 	}
 	for _, c := range candidates {
 		w.candidates = append(w.candidates, plain(c))
@@ -156,13 +159,14 @@ func (w *checker) kick() []byte {
 	return m.b[:m.finish(&w.scratch, w.local.Pwd)]
 }
 
-// sent looks at what pion writes, and tells whether it may leave: the answer to a kick must not.
-func (w *checker) sent(b []byte) bool {
+// sent looks at what pion writes, and tells whether it may leave: the answer to a kick must not. nominates says that it is the first
+// check with USE-CANDIDATE: pion nominates one pair and stays with it.
+func (w *checker) sent(b []byte) (leave, nominates bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := &w.msg
 	if m.parse(b) != StunSound {
-		return false
+		return false, false
 	}
 	switch m.kind {
 	case bindingRequest:
@@ -171,13 +175,16 @@ func (w *checker) sent(b []byte) bool {
 		if w.tieBreaker == 0 {
 			w.tieBreaker = controllingValue(b)
 		}
+		if m.useCandidate && !w.nominates {
+			w.nominates, nominates = true, true
+		}
 	case bindingSuccess:
 		if w.kicks[m.id] {
 			delete(w.kicks, m.id)
-			return false
+			return false, false
 		}
 	}
-	return true
+	return true, nominates
 }
 
 func (w *checker) remember(id transactionID) {

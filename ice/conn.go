@@ -159,10 +159,17 @@ func (c *Conn) write(b []byte, to netip.AddrPort) (int, error) {
 	if !to.IsValid() {
 		return 0, net.InvalidAddrError("no remote address")
 	}
-	if accept != nil && !accept.sent(b) {
+	if accept == nil {
+		c.send(b, to)
 		return len(b), nil
 	}
-	c.send(b, to)
+	leave, nominates := accept.sent(b)
+	if leave {
+		c.send(b, to)
+	}
+	if nominates {
+		accept.nominating <- pairKey{c, to} // said once, and there is room for it
+	}
 	return len(b), nil
 }
 

@@ -142,13 +142,18 @@ func (c *Call) run(remote *sdp.Remote) {
 		path.Release()
 		c.shard.Do(func(t *shard.Turn) { t.Core.ForgetAgent(c.ref) })
 	}()
-	if err := c.secure(ctx, remote, path); err != nil && c.ctx.Err() == nil {
+	if err := c.secure(ctx, remote, path); err != nil {
 		switch {
+		case c.ctx.Err() != nil:
 		case errors.Is(err, secure.ErrFingerprint):
 			c.end(EndFingerprintMismatch, err.Error())
 		default:
 			c.end(EndDTLSFailed, err.Error())
 		}
+		return
+	}
+	if err := path.Confirm(ctx); err != nil && c.ctx.Err() == nil { // nearly always long ago: DTLS went over the pair
+		c.end(EndICEFailed, "the peer never confirmed the nomination: "+err.Error())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/rtp"
 
 	"github.com/onelane/onelane/ice/icetest"
+	"github.com/onelane/onelane/ice/udp/udptest"
 	"github.com/onelane/onelane/relay/config"
 )
 
@@ -341,5 +342,19 @@ func TestDescriptorsThatRunOutRefuseOneCallAndHarmNone(t *testing.T) {
 		if v := w.get("a"); v.State != StateGated {
 			w.Fatalf("the other call is %v", v.State)
 		}
+	})
+}
+
+func TestKeysAreThereThreeRoundTripsAfterTheOffer(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.net.SetLink(udptest.Link{Delay: 25 * time.Millisecond})
+		f := w.ring("a", icetest.CallOptions{})
+		w.pass(time.Second)
+		if got := w.get("a").Timings.DTLS; got > 160*time.Millisecond {
+			w.Fatalf("offer to keys took %v at a round trip of 50 ms", got)
+		} else {
+			w.Logf("offer to keys: %v at a round trip of 50 ms", got)
+		}
+		w.noBreach(f)
 	})
 }

@@ -5,7 +5,8 @@
 //
 //	Create        a port of its own, credentials, our SDP                     dialing
 //	Call.dial     pion/ice as controlling agent, on virtual connections       dialing
-//	Core.Nominate the pair, for life; consent checks move to the shard        securing
+//	Core.Nominate the pair, for life, as soon as its nominating check is      securing
+//	              on its way; consent checks move to the shard
 //	Call.secure   pion/dtls on the nominated pair -> keys                     securing
 //	Core.Secure   SRTP contexts; pion's agent and connection are let go       gated
 //	OpenMedia     the gate: silence flows at once                             live

@@ -115,7 +115,7 @@ func New(o Options) (*Server, error) {
 		own = append(own, a.Local, a.Public)
 	}
 	s.allow = sdp.AllowPublic(o.Config.Media.AllowNetworks, own...)
-	s.limit, s.limiter = s.capacity(o.Descriptors)
+	s.limit, s.limiter = Capacity(o.Config, o.Descriptors)
 	for range shards {
 		ports, err := o.NewPorts()
 		if err != nil {
@@ -128,24 +128,21 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// capacity is how many calls fit, and what bounds it.
-func (s *Server) capacity(descriptors int) (limit int, by string) {
-	limit, by = s.config.Calls.Max, "config"
-	ports := 0
-	for _, r := range s.ranges {
-		ports += r.total
-	}
-	if ports < limit {
-		limit, by = ports, "ports"
+// Capacity is how many calls fit, and what bounds it: "config", "ports" or "descriptors". descriptors is how many sockets the process may
+// open; 0: not known.
+func Capacity(c config.Config, descriptors int) (calls int, by string) {
+	calls, by = c.Calls.Max, "config"
+	if ports := int(c.Media.PortMax) - int(c.Media.PortMin) + 1; ports < calls {
+		calls, by = ports, "ports"
 	}
 	if descriptors > 0 {
 		// A call has a socket on every address while it is set up and one afterwards; a recording or an RTP leg takes one more.
-		n := max(0, descriptors-descriptorReserve) / (len(s.config.Media.Addresses) + 1)
-		if n < limit {
-			limit, by = n, "descriptors"
+		n := max(0, descriptors-descriptorReserve) / (len(c.Media.Addresses) + 1)
+		if n < calls {
+			calls, by = n, "descriptors"
 		}
 	}
-	return limit, by
+	return calls, by
 }
 
 // now is the time since the process's origin; monotonic.
