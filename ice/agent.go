@@ -101,7 +101,9 @@ type Path struct {
 func (p *Path) Confirm(ctx context.Context) error {
 	select {
 	case <-p.connected:
-		p.Counts = p.watch.counts()
+		if p.watch != nil {
+			p.Counts = p.watch.counts()
+		}
 		return p.err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -113,6 +115,7 @@ func (p *Path) Release() {
 	p.once.Do(func() {
 		_ = p.agent.GracefulClose()
 		<-p.connected
+		p.agent, p.watch = nil, nil // a call keeps its Path, and need not keep 20 KB with it
 	})
 }
 

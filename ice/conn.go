@@ -180,7 +180,7 @@ func (c *Conn) Close() error {
 	if c.closed {
 		return nil
 	}
-	c.closed, c.queue = true, nil
+	c.closed, c.queue, c.accept = true, nil, nil
 	if c.timer != nil {
 		c.timer.Stop()
 	}

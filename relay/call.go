@@ -211,6 +211,7 @@ func (c *Call) secure(ctx context.Context, remote *sdp.Remote, path *ice.Path) e
 	}
 	c.mu.Lock()
 	c.state.session, c.state.role, c.state.profile = session, h.Role, session.Keys.Profile.String()
+	c.state.handshake = nil
 	c.mu.Unlock()
 	c.reached(StateGated, EventDTLSConnected)
 	c.shard.Wait(func(t *shard.Turn) { t.Core.Secure(c.ref, opener, sealer) })
