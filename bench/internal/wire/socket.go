@@ -83,6 +83,18 @@ func (s *Socket) To(i, port int) {
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&name.Port))[:], uint16(port))
 }
 
+// Back addresses it to where a datagram read last came from.
+func (s *Socket) Back(i, in int) { s.out.names[i] = s.in.names[in] }
+
+// Local is the socket's own address.
+func (s *Socket) Local() (netip.AddrPort, error) {
+	bound, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4(s.address), uint16(bound.(*unix.SockaddrInet4).Port)), nil
+}
+
 // Send sends the first n datagrams and returns how many the kernel took.
 func (s *Socket) Send(n int) int {
 	sent := 0
