@@ -119,30 +119,48 @@ func kneeCommand() *cobra.Command {
 	return cmd
 }
 
-func (b *bench) knee(ctx context.Context, r *report.Report, q search, l bounds, duration time.Duration) error {
-	var held, failed int
-	var doubts int
-	for n := q.next(0, 0); n > 0; n = q.next(held, failed) {
-		good, why := false, ""
-		for try := 0; try < q.tries && !good; try++ {
-			row, err := b.level(ctx, n, duration)
-			if err != nil {
-				return err
-			}
-			good, why = l.held(&row)
-			doubts += len(row.Doubts)
-			if !good {
-				b.progress.say(fmt.Sprintf("%d calls are too many: %s", n, why))
-				row.Label += " over"
-				row.Doubts = append(row.Doubts, "over the knee: "+why)
-				row.Problems = []string{} // that is what was looked for
-			}
+// moreTries is how often a measurement that is doubtful is made again, besides the tries.
+const moreTries = 3
+
+// holds tries a number of calls. A failure counts when the measurement itself was sound. sound is false when there was none such.
+func (b *bench) holds(ctx context.Context, r *report.Report, n int, q search, l bounds, duration time.Duration) (good, sound bool, err error) {
+	failures := 0
+	for try := 0; try < q.tries+moreTries && failures < q.tries; try++ {
+		row, err := b.level(ctx, n, duration)
+		if err != nil {
+			return false, false, err
+		}
+		good, why := l.held(&row)
+		if good {
 			r.Rows = append(r.Rows, row)
+			return true, true, nil
+		}
+		if len(row.Doubts) == 0 {
+			failures++
+		}
+		b.progress.say(fmt.Sprintf("%d calls: %s", n, why))
+		row.Label += " over"
+		row.Doubts = append(row.Doubts, "not held: "+why)
+		row.Problems = []string{} // that is what was looked for
+		r.Rows = append(r.Rows, row)
+	}
+	return false, failures > 0, nil
+}
+
+func (b *bench) knee(ctx context.Context, r *report.Report, q search, l bounds, duration time.Duration) error {
+	var held, failed, doubtful int
+	for n := q.next(0, 0); n > 0; n = q.next(held, failed) {
+		good, sound, err := b.holds(ctx, r, n, q, l, duration)
+		if err != nil {
+			return err
 		}
 		if good {
 			held = n
 		} else {
 			failed = n
+		}
+		if !sound {
+			doubtful++
 		}
 		if held == 0 && failed <= 1 {
 			break
@@ -153,8 +171,8 @@ func (b *bench) knee(ctx context.Context, r *report.Report, q search, l bounds, 
 	if failed == 0 {
 		note = fmt.Sprintf("knee: %d calls held, and no more were tried", held)
 	}
-	if doubts > 0 {
-		note += "; there were doubts about the measurement, see above"
+	if doubtful > 0 {
+		note += fmt.Sprintf("; %d numbers failed only while the generator itself was disturbed: the knee may be higher", doubtful)
 	}
 	r.Notes = append(r.Notes, note)
 	return nil

@@ -95,14 +95,13 @@ type outgoing struct {
 func (e *Exchange) transmit(t time.Time) time.Duration {
 	c := &e.clock
 	now := t.Sub(c.origin)
-	if late := now - c.due(c.turn); late > stallAfter {
-		if c.phones > 0 {
-			e.tally.Own.Stalls++
-		}
-		c.turn += uint64(late/c.period) * uint64(len(c.slots))
-	}
 	if c.phones == 0 {
+		c.turn = uint64(now/c.slot) + 1
 		return idle
+	}
+	if late := now - c.due(c.turn); late > stallAfter {
+		e.tally.Own.Stalls++
+		c.turn += uint64(late/c.period) * uint64(len(c.slots))
 	}
 	for ; c.due(c.turn) <= now; c.turn++ {
 		period := c.turn / uint64(len(c.slots))

@@ -23,12 +23,12 @@ type point struct{ x, y float64 }
 
 // The drawing area, in pixels. Sizes are fixed: a browser scales what is drawn.
 const (
-	plotWidth  = 640
+	plotWidth  = 720
 	plotHeight = 300
 	marginLeft = 64
 	marginTop  = 28
 	marginFoot = 44
-	marginSide = 16
+	marginSide = 120  // with the names of the lines
 	maxPoints  = 1200 // a line; more are thinned, keeping peaks
 )
 
@@ -54,19 +54,23 @@ func (p *plot) svg() string {
 		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" class="grid"/>`, marginLeft, plotWidth-marginSide, y, y)
 		fmt.Fprintf(&b, `<text x="%d" y="%.1f" class="tick" text-anchor="end">%s</text>`, marginLeft-6, y+4, number(t))
 	}
-	fmt.Fprintf(&b, `<text x="%d" y="%d" class="axis" text-anchor="middle">%s</text>`, (plotWidth+marginLeft)/2, plotHeight-8, html.EscapeString(p.x))
+	fmt.Fprintf(&b, `<text x="%d" y="%d" class="axis" text-anchor="middle">%s</text>`, (plotWidth-marginSide+marginLeft)/2, plotHeight-8, html.EscapeString(p.x))
 	fmt.Fprintf(&b, `<text x="14" y="%d" class="axis" text-anchor="middle" transform="rotate(-90 14 %d)">%s</text>`,
 		plotHeight/2, plotHeight/2, html.EscapeString(p.y))
 	for i, l := range p.lines {
 		colour := colours[i%len(colours)]
-		b.WriteString(`<polyline fill="none" stroke-width="1.5" stroke="` + colour + `" points="`)
+		dashes := "" // for lines whose colour is used a second time
+		if i >= len(colours) {
+			dashes = ` stroke-dasharray="4 3"`
+		}
+		b.WriteString(`<polyline fill="none" stroke-width="1.5" stroke="` + colour + `"` + dashes + ` points="`)
 		for _, q := range thin(l.points) {
 			fmt.Fprintf(&b, "%.1f,%.1f ", area.x(q.x, p.logX), area.y(q.y))
 		}
 		b.WriteString(`"/>`)
 		if l.name != "" && i < 2*len(colours) {
-			fmt.Fprintf(&b, `<text x="%d" y="%d" class="tick" text-anchor="end" fill="%s">%s</text>`,
-				plotWidth-marginSide-4, marginTop+14+14*i, colour, html.EscapeString(l.name))
+			fmt.Fprintf(&b, `<text x="%d" y="%d" class="tick" fill="%s">%s</text>`,
+				plotWidth-marginSide+6, marginTop+8+14*i, colour, html.EscapeString(l.name))
 		}
 	}
 	b.WriteString("</svg>")
