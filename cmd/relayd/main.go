@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,6 +41,9 @@ const drainTime = 10 * time.Minute
 
 // socketBuffer is asked for every media port: half a second of a call, so that a pause of the process loses nothing.
 const socketBuffer = 64 << 10
+
+// controlVariable tells relayctl where the edge is. It looks like a setting and is none.
+const controlVariable = "ONELANE_ADDR"
 
 type configError struct{ error }
 
@@ -76,7 +80,7 @@ the flags below (--media-port-min). See configs/relayd.yaml for every key with i
 SIGTERM and SIGINT drain: no new calls, live ones go on for up to 10 minutes. A second signal ends them at once.
 
 Exit codes: 0 stopped as asked, 1 failed while running, 2 a wrong setting.`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -93,7 +97,7 @@ Exit codes: 0 stopped as asked, 1 failed while running, 2 a wrong setting.`,
 	root.AddCommand(&cobra.Command{
 		Use:   "check",
 		Short: "Check the settings and say how many calls fit",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := load(cmd, file)
 			if err != nil {
@@ -102,18 +106,28 @@ Exit codes: 0 stopped as asked, 1 failed while running, 2 a wrong setting.`,
 			for _, w := range warnings(c) {
 				fmt.Fprintln(cmd.OutOrStdout(), "warning:", w)
 			}
+			calls, by := relay.Capacity(c, raiseDescriptors())
 			fmt.Fprintln(cmd.OutOrStdout(), "settings are valid")
+			fmt.Fprintf(cmd.OutOrStdout(), "%d calls fit, limited by %s\n", calls, by)
 			return nil
 		},
 	}, &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintln(cmd.OutOrStdout(), "relayd", describe())
 		},
 	})
 	return root
+}
+
+// noArgs refuses what is no command as what is no flag is refused.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return configError{err}
+	}
+	return nil
 }
 
 // describe is the version with the commit it was built from, where the toolchain knows it.
@@ -138,7 +152,8 @@ func load(cmd *cobra.Command, file string) (config.Config, error) {
 
 func warnings(c config.Config) []string {
 	ephemeral, _ := os.ReadFile(config.EphemeralRangeFile) // not there on other systems: then there is nothing to compare with
-	return append(c.Warnings(string(ephemeral)), config.UnknownEnvironment(os.Environ())...)
+	environment := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, controlVariable+"=") })
+	return append(c.Warnings(string(ephemeral)), config.UnknownEnvironment(environment)...)
 }
 
 // run serves until it is told to stop.
@@ -147,7 +162,7 @@ func run(ctx context.Context, c config.Config, out io.Writer) error {
 	for _, w := range warnings(c) {
 		log.Warn(w)
 	}
-	descriptors := raiseDescriptors(log)
+	descriptors := raiseDescriptors()
 	edge, err := relay.New(relay.Options{
 		Config:      c,
 		Kinds:       kinds(c),
@@ -155,6 +170,7 @@ func run(ctx context.Context, c config.Config, out io.Writer) error {
 		Version:     describe(),
 		NewPorts:    func() (udp.Ports, error) { return udp.New(udp.Options{ReceiveBuffer: socketBuffer}) },
 		Descriptors: descriptors,
+		Thread:      mediaFirst(log),
 	})
 	if err != nil {
 		return err
@@ -174,6 +190,10 @@ func run(ctx context.Context, c config.Config, out io.Writer) error {
 		return fmt.Errorf("grpc.listen: %w: choose another address, or stop what has it", err)
 	}
 	node := edge.Node()
+	if node.LimitedBy == "descriptors" {
+		log.Warn("the limit of open files bounds the calls: raise it (LimitNOFILE, ulimit -n) or lower calls.max",
+			"open_files", descriptors, "calls", node.CallsLimit, "calls.max", c.Calls.Max)
+	}
 	runtime.GOMAXPROCS(runtime.NumCPU() + node.Shards) // a shard's thread keeps a processor of the scheduler also while it waits
 	log.Info("ready", "version", node.Version, "api", l.Addr().String(), "media", strings.Join(node.MediaAddrs, " "),
 		"ports", fmt.Sprintf("%d-%d", node.PortMin, node.PortMax), "shards", node.Shards, "calls", node.CallsLimit, "limited_by", node.LimitedBy)
@@ -227,11 +247,10 @@ func logger(c config.Config, out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, o))
 }
 
-// raiseDescriptors lifts the soft limit of open files to the hard one and returns it: every call is a socket.
-func raiseDescriptors(log *slog.Logger) int {
+// raiseDescriptors lifts the soft limit of open files to the hard one and returns it: every call is a socket. 0: not known.
+func raiseDescriptors() int {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		log.Warn("cannot read the limit of open files", "error", err)
 		return 0
 	}
 	if r.Cur < r.Max {
