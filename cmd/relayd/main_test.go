@@ -33,6 +33,8 @@ const patience = 20 * time.Second
 //
 //	edge ...                       relayd itself: see edge_test.go
 //	phone NAME ...                 the far end of a call: see phone_test.go
+//	watch FILE ARGUMENTS...        relayctl watch --json from the start of the edge on, beside the script, into a file
+//	watched                        waits until every watch has ended
 //	exits CODE COMMAND...          runs a command and compares its exit code
 //	seen FILE TEXT                 waits until a file has a text; "within DURATION" in front bounds the wait
 //	field VAR FILE PATH            a field of JSON into a variable; of an event in a watched file with its kind in front
@@ -74,7 +76,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"edge": edgeCommand, "phone": phoneCommand, "exits": exits, "seen": seen, "field": field, "events": events,
+			"edge": edgeCommand, "phone": phoneCommand, "watch": watch, "watched": watchedAll, "exits": exits, "seen": seen, "field": field, "events": events,
 			"recorded": recorded, "lasts": lasts, "loud": loud, "free": free, "bound": bound, "fill": fill, "clean-of": cleanOf,
 		},
 	})
@@ -98,11 +100,16 @@ type stage struct {
 	speech []byte
 	edge   *edge
 	phones map[string]*phone
+	others []*exec.Cmd // watches
 }
 
 func on(ts *testscript.TestScript) *stage { return ts.Value(stageKey).(*stage) }
 
 func (s *stage) clear() {
+	for _, c := range s.others {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	}
 	for _, p := range s.phones {
 		p.close()
 	}
@@ -161,6 +168,33 @@ func seen(ts *testscript.TestScript, neg bool, args []string) {
 		b, _ = os.ReadFile(ts.MkAbs(args[0]))
 		return strings.Contains(string(b), args[1])
 	}, func() string { return fmt.Sprintf("%s has no %q; it has %q", args[0], args[1], b) })
+}
+
+// watch begins at the edge's start, so that it misses nothing, however late it comes to run.
+func watch(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "watch FILE ARGUMENTS...")
+	relayctl, err := exec.LookPath(filepath.Join(strings.Split(ts.Getenv("PATH"), string(filepath.ListSeparator))[0], "relayctl"))
+	ts.Check(err)
+	out, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer out.Close()
+	c := exec.Command(relayctl, append([]string{"watch", "--json", "--resume", ts.Getenv("TOKEN"), "--addr", ts.Getenv("ONELANE_ADDR")}, args[1:]...)...)
+	c.Stdout, c.Stderr = out, out
+	ts.Check(c.Start())
+	s := on(ts)
+	s.others = append(s.others, c)
+}
+
+func watchedAll(ts *testscript.TestScript, _ bool, _ []string) {
+	s := on(ts)
+	for len(s.others) > 0 {
+		c := s.others[0]
+		s.others = s.others[1:]
+		late := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
+		err := c.Wait()
+		late.Stop()
+		ts.Check(err)
+	}
 }
 
 func span(ts *testscript.TestScript, s string) time.Duration {
