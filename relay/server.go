@@ -28,6 +28,8 @@ type Options struct {
 	Version string
 	// NewPorts makes the sockets of one shard: udp.New, or a network in memory.
 	NewPorts func() (udp.Ports, error)
+	// Thread, if not nil, runs once on each shard's thread.
+	Thread func()
 	// Descriptors is how many sockets the process may open; 0: not known.
 	Descriptors int
 }
@@ -122,7 +124,7 @@ func New(o Options) (*Server, error) {
 			s.closeShards()
 			return nil, fmt.Errorf("open the sockets of a shard: %w", err)
 		}
-		s.shards = append(s.shards, shard.New(ports, s.origin, s.inbox.add))
+		s.shards = append(s.shards, shard.New(ports, s.origin, s.inbox.add, o.Thread))
 	}
 	go s.run()
 	return s, nil

@@ -34,6 +34,7 @@ type Shard struct {
 	core   *Core
 	origin time.Time
 	tell   func([]Event)
+	thread func() // nil, or run first on the shard's thread
 	done   chan struct{}
 	err    error // why the loop ended; valid after done
 
@@ -46,13 +47,15 @@ type Shard struct {
 }
 
 // New starts a shard on ports, which belong to it from now on. origin is the process's time zero. tell gets the events of each turn, on
-// the shard's goroutine: it must not block nor keep the slice.
-func New(ports udp.Ports, origin time.Time, tell func([]Event)) *Shard {
+// the shard's goroutine: it must not block nor keep the slice. thread, if not nil, runs first on the thread that the shard keeps: the
+// place to raise its priority.
+func New(ports udp.Ports, origin time.Time, tell func([]Event), thread func()) *Shard {
 	s := &Shard{
 		ports:  ports,
 		core:   NewCore(origin.Round(0)), // the wall clock; now carries the monotonic one
 		origin: origin,
 		tell:   tell,
+		thread: thread,
 		done:   make(chan struct{}),
 	}
 	go s.run()
@@ -125,8 +128,11 @@ func (s *Shard) Close() error {
 
 // run is the loop. Nothing in it decides anything.
 func (s *Shard) run() {
-	runtime.LockOSThread()
+	runtime.LockOSThread() // for good: the thread ends with the goroutine, and with it what was set on it
 	defer close(s.done)
+	if s.thread != nil {
+		s.thread()
+	}
 	turn := &Turn{Core: s.core, Ports: s.ports}
 	in := make([]udp.Datagram, readBatch)
 	var wait time.Duration
