@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"strings"
@@ -91,6 +92,9 @@ func (b *bench) start(most int) error {
 	first, last, err := r.portRange()
 	if err != nil {
 		return err
+	}
+	if slack := (last - first) / 4; r.ports == "" && slack > 0 {
+		first += rand.IntN(slack) // two that look at the same time begin at different ports
 	}
 	cpus, err := cpuList(r.cpus)
 	if err != nil {

@@ -59,7 +59,7 @@ func TestCallsAreMeasured(t *testing.T) {
 		{"run", "--rtp", "--profile", "aescm"},
 		{"run", "--silence"},
 	} {
-		r := benchJSON(t, append(args, "--start", path, "--calls", "5", "--time", "2s", "--settle", "500ms")...)
+		r := benchJSON(t, append(args, "--start", path, "--calls", "5", "--time", "2s", "--settle", "200ms")...)
 		row := r.Rows[0]
 		// 5 calls, 50 packets a second, 2 seconds; a busy host may be late for some.
 		if row.Calls != 5 || row.Traffic.Sent < 300 || row.Traffic.Sent > 600 {

@@ -67,7 +67,7 @@ type Timings struct {
 	Keys   histogram.Histogram // from sending the offer to SRTP keys at the phone
 	Whole  histogram.Histogram // until every attachment is attached, too
 	Failed int
-	Waited int // creates that the relay's quota made wait; the wait is in no timing
+	Waited int // creates that the relay's quota or taken ports made wait; the wait is in no timing
 }
 
 // Fleet is a number of calls. Its methods may be called from any goroutine, but Resize by one at a time.
@@ -220,19 +220,19 @@ func (f *Fleet) setUp(ctx context.Context, c *Call) error {
 	return nil
 }
 
-// create creates the call, as often as the relay's quota wants, and gives its answer and when it was asked for.
+// create creates the call, again as long as the relay says later, and gives its answer and when it was asked for.
 func (f *Fleet) create(ctx context.Context, c *Call) (string, time.Time, error) {
 	request := &controlpb.CreateCallRequest{
 		CallId: c.ID, Tenant: f.options.Tenant, SdpOffer: c.Phone.Offer(), Lease: durationpb.New(lease),
 	}
-	for {
+	for tries := 0; ; tries++ {
 		began := time.Now()
 		answer, err := c.relay.CreateCall(ctx, request)
 		if err == nil {
 			return answer.GetCall().GetLocalSdp(), began, nil
 		}
-		delay, quota := quotaDelay(err)
-		if !quota {
+		delay, again := retry(err, tries)
+		if !again {
 			return "", began, fmt.Errorf("create: %w", err)
 		}
 		f.mu.Lock()

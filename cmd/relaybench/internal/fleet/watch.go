@@ -18,6 +18,9 @@ import (
 // quota is how many calls one controller sets up at once: fewer than the relay allows.
 const quota = 500
 
+// portTries is how often a set-up is asked for again that found no port.
+const portTries = 100
+
 // rewatch is how long to wait before a broken event stream is opened again.
 const rewatch = time.Second
 
@@ -58,19 +61,29 @@ func (f *Fleet) over(e *controlpb.Event) {
 	f.ended[reason]++
 }
 
-// quotaDelay says how long the relay asks to wait when its quota of set-ups is used up.
-func quotaDelay(err error) (time.Duration, bool) {
+// portDelay is how long to wait after the relay has met ports that somebody else has: it has left those behind and goes on with the next.
+const portDelay = 5 * time.Millisecond
+
+// retry says how long to wait before a refused set-up is asked for again: when the relay's quota of set-ups is used up, and a few times
+// when it found no port.
+func retry(err error, tries int) (time.Duration, bool) {
 	var delay time.Duration
-	quota := false
+	reason := ""
 	for _, d := range status.Convert(err).Details() {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
-			quota = d.GetReason() == "QUOTA_EXCEEDED"
+			reason = d.GetReason()
 		case *errdetails.RetryInfo:
 			delay = d.GetRetryDelay().AsDuration()
 		}
 	}
-	return delay, quota
+	switch reason {
+	case "QUOTA_EXCEEDED":
+		return delay, true
+	case "PORTS_EXHAUSTED":
+		return portDelay, tries < portTries
+	}
+	return 0, false
 }
 
 // Dial connects n controllers to a relay. The relay gives each client, which it knows by its address, a quota of set-ups; on loopback each

@@ -61,7 +61,7 @@ func SpreadOf(h *histogram.Histogram, unit time.Duration) Spread {
 type SetUp struct {
 	Calls     uint64  `json:"calls"`
 	Failed    int     `json:"failed"`
-	Waited    int     `json:"quota_waits"`
+	Waited    int     `json:"waits"` // for the relay's quota, or because ports were taken
 	PerSecond float64 `json:"per_second,omitempty"`
 	Create    Spread  `json:"create_ms"` // CreateCall alone
 	Keys      Spread  `json:"offer_to_keys_ms"`

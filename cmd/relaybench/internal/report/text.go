@@ -55,7 +55,7 @@ func (r *Row) details(out io.Writer) {
 	fmt.Fprintf(out, "  continuity  SSRC %d, sequence %d, timestamp %d, form %d, unopened %d broken; missing %d, timestamp holes %d\n",
 		c.SSRC, c.Sequence, c.Timestamp, c.Form, c.Unopened, c.Missing, c.TimestampGaps)
 	if s.Calls > 0 {
-		fmt.Fprintf(out, "  set-up      %d calls, %d failed, %d waits for the relay's quota; create %s ms; offer to keys %s ms\n", s.Calls, s.Failed, s.Waited, s.Create, s.Keys)
+		fmt.Fprintf(out, "  set-up      %d calls, %d failed, %d waits for the relay's quota or ports; create %s ms; offer to keys %s ms\n", s.Calls, s.Failed, s.Waited, s.Create, s.Keys)
 	}
 	fmt.Fprintf(out, "  relay       %d datagrams in, %d out", t.Relayed, t.Forwarded)
 	if t.PID != 0 {
