@@ -11,6 +11,9 @@ const (
 	// jumpTicks is how far a timestamp may be from the time it arrives at. Jitter and drift stay far below it: what is beyond jumped,
 	// or stuck, or was late in a way that nobody will hear as speech.
 	jumpTicks = ClockRate
+	// settleTime is how long an anchor that a late packet made is only a guess. When the packet was the first of many that a stalled
+	// path or a stopped process held back, the rest comes at once and would run ahead of the clock for minutes.
+	settleTime = 500 * time.Millisecond
 )
 
 // Timeline maps the RTP timestamps of one source to positions on the call's own clock, 48 kHz since the call's media began. The first
@@ -24,6 +27,7 @@ type Timeline struct {
 	fastest int32 // the greatest deviation in the window: positive is ahead of the call's clock
 	packets uint32
 	started bool
+	guessed bool // the anchor is one that a late packet made
 }
 
 // Place returns the position of the packet with timestamp ts that arrived at call time now. It never goes back, but it may stand still
@@ -38,10 +42,15 @@ func (t *Timeline) Place(now time.Duration, ts uint32) (at int64, reanchored boo
 	t.raw += int64(int32(ts - t.ts))
 	t.ts = ts
 	deviation := t.raw - here
-	if deviation > jumpTicks || deviation < -jumpTicks {
+	switch {
+	case deviation > jumpTicks || deviation < -jumpTicks:
+		t.guessed = deviation < 0
 		t.anchor(now, here, ts)
 		deviation, reanchored = 0, true
-	} else if now >= t.until && t.packets >= driftPackets {
+	case t.guessed && deviation > 0 && now < t.until-driftWindow+settleTime:
+		t.anchor(now, here, ts)
+		deviation = 0
+	case now >= t.until && t.packets >= driftPackets:
 		deviation += t.correct(now)
 	}
 	if t.packets == 0 || int32(deviation) > t.fastest {

@@ -122,6 +122,32 @@ func TestJumpIsReanchoredAtOnce(t *testing.T) {
 	}
 }
 
+// A path stalls, or a process stops, for longer than a jump; then all that was held back comes at once. What comes in time afterwards
+// stands in its place again, not up to a second ahead of it.
+func TestBurstAfterAStallLeavesThePlaceInTime(t *testing.T) {
+	for _, stall := range []int{40, 60, 75, 100, 250} { // packets
+		var line Timeline
+		var last int64
+		for i := range 1000 {
+			now := ms(20 * i)
+			if i >= 500 && i < 500+stall {
+				now = ms(20 * (500 + stall))
+			}
+			at, _ := line.Place(now, uint32(i)*960)
+			if at < last {
+				t.Fatalf("stall of %d: packet %d went back", stall, i)
+			}
+			last = at
+			if off := at - int64(i)*960; i > 500+stall && (off < -FrameSamples || off > FrameSamples) {
+				t.Fatalf("stall of %d: packet %d is %d ms off", stall, i, off/48)
+			}
+			if ahead := at - ticks(now); ahead > FrameSamples {
+				t.Fatalf("stall of %d: packet %d is %d ms ahead of the clock", stall, i, ahead/48)
+			}
+		}
+	}
+}
+
 // Whatever the timestamps are, a position is never more than a second from the time, and never goes back.
 func TestHostileTimestampsNeverLeaveTheCall(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
