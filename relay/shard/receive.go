@@ -66,18 +66,24 @@ func (c *Core) receiveMeta(now time.Duration, i int32, k *call, d *udp.Datagram)
 // nominated tells whether a datagram came over the nominated pair.
 func (k *call) nominated(d *udp.Datagram) bool { return d.Port == k.port && d.Remote == k.remote }
 
+// admit tells whether a sealed packet is worth opening: keys are there, it came over the nominated pair, and not too many came.
+func (c *Core) admit(now time.Duration, k *call, d *udp.Datagram) bool {
+	switch {
+	case k.opener == nil:
+		c.drop(k, DropBeforeKeys)
+	case !k.nominated(d):
+		c.drop(k, DropWrongAddress)
+	case !k.rate.take(now):
+		c.drop(k, DropRate)
+	default:
+		return true
+	}
+	return false
+}
+
 // receiveSRTP opens an SRTP packet in place: replay window, then tag. Nothing in a packet is believed before this.
 func (c *Core) receiveSRTP(now time.Duration, i int32, k *call, d *udp.Datagram) {
-	if k.opener == nil {
-		c.drop(k, DropBeforeKeys)
-		return
-	}
-	if !k.nominated(d) {
-		c.drop(k, DropWrongAddress)
-		return
-	}
-	if !k.rate.take(now) {
-		c.drop(k, DropRate)
+	if !c.admit(now, k, d) {
 		return
 	}
 	b, err := k.opener.Open(d.Data)

@@ -83,16 +83,7 @@ func (c *Core) sendReport(now time.Duration, k *call) {
 
 // receiveSRTCP reads the peer's reports. A BYE in it ends nothing: the signalling service decides.
 func (c *Core) receiveSRTCP(now time.Duration, k *call, d *udp.Datagram) {
-	if k.opener == nil {
-		c.drop(k, DropBeforeKeys)
-		return
-	}
-	if !k.nominated(d) {
-		c.drop(k, DropWrongAddress)
-		return
-	}
-	if !k.rate.take(now) {
-		c.drop(k, DropRate)
+	if !c.admit(now, k, d) {
 		return
 	}
 	b, err := k.opener.OpenRTCP(d.Data)
