@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command relaybench loads a running relayd with simulated calls and measures what it does to them: set-up by gRPC, then real ICE, DTLS and
 // SRTP from many phones behind one ICE-lite ip:port.
 package main

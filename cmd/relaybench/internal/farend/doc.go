@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package farend is many phones behind one ICE-lite ip:port, as Meta's relays are, and lean enough to load a relay without being its
 // bottleneck: one thread, one socket, batches of datagrams a system call, AEADs straight from crypto/cipher.
 //

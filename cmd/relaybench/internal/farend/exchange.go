@@ -1,3 +1,5 @@
+//go:build linux
+
 package farend
 
 import (
@@ -49,15 +51,20 @@ type Exchange struct {
 
 	// What follows belongs to run.
 
-	phones  []*Phone // by id; nil when hung up
-	byUfrag map[string]*Phone
-	byPort  [1 << 16]*Phone           // by the port of the remote address
-	others  map[netip.AddrPort]*Phone // whose port is taken in byPort by another address
+	phones []*Phone // by id; nil when hung up
+	directory
 	clock   clock
 	pending [batchSize]outgoing // what the out batch of socket has
 	filled  int
 	window
 	question, reply stun.Message
+}
+
+// directory finds the phone of a datagram.
+type directory struct {
+	byUfrag map[string]*Phone
+	byPort  [1 << 16]*Phone           // by the port of the remote address
+	others  map[netip.AddrPort]*Phone // whose port is taken in byPort by another address
 }
 
 // window is where packets are counted now.
@@ -89,8 +96,9 @@ func New(o Options) (*Exchange, error) {
 	}
 	e := &Exchange{
 		options: o, certificate: certificate, ended: make(chan struct{}),
-		byUfrag: map[string]*Phone{}, others: map[netip.AddrPort]*Phone{}, window: window{tally: &Tally{}},
+		window: window{tally: &Tally{}},
 	}
+	e.byUfrag, e.others = map[string]*Phone{}, map[netip.AddrPort]*Phone{}
 	if e.socket, err = listen(o.Local); err != nil {
 		return nil, err
 	}

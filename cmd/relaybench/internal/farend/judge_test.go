@@ -1,3 +1,5 @@
+//go:build linux
+
 package farend
 
 import (
@@ -16,8 +18,8 @@ func still(t *testing.T) (*Exchange, *Phone) {
 	t.Helper()
 	e := &Exchange{
 		options: Options{Payload: 80, Period: frameTime, Slot: time.Millisecond}, window: window{tally: &Tally{}},
-		byUfrag: map[string]*Phone{}, others: map[netip.AddrPort]*Phone{},
 	}
+	e.byUfrag, e.others = map[string]*Phone{}, map[netip.AddrPort]*Phone{}
 	e.clock = newClock(e.options)
 	p := &Phone{}
 	p.peer.ssrc = testSSRC

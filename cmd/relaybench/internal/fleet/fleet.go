@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package fleet puts calls on a relay by its control API, with a phone of package farend at the far end of each.
 //
 // Goroutines: Fleet.watch reads the relay's events, which also keeps the calls' leases; Close awaits it.

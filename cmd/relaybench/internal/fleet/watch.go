@@ -1,3 +1,5 @@
+//go:build linux
+
 package fleet
 
 import (
@@ -103,6 +105,7 @@ func Dial(address string, n, calls int) ([]*grpc.ClientConn, error) {
 		if host, _, err := net.SplitHostPort(address); err == nil && i > 0 {
 			ip := net.ParseIP(host).To4()
 			if ip == nil || !ip.IsLoopback() || i > 200 {
+				closeAll(conns)
 				return nil, fmt.Errorf("%d controllers: more than one needs a relay on an address of 127.0.0.0/8, and 200 are the most", n)
 			}
 			dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i))}}
@@ -112,9 +115,16 @@ func Dial(address string, n, calls int) ([]*grpc.ClientConn, error) {
 		}
 		c, err := grpc.NewClient("passthrough:///"+address, options...)
 		if err != nil {
+			closeAll(conns)
 			return nil, fmt.Errorf("connect to %s: %w", address, err)
 		}
 		conns = append(conns, c)
 	}
 	return conns, nil
+}
+
+func closeAll(conns []*grpc.ClientConn) {
+	for _, c := range conns {
+		c.Close()
+	}
 }

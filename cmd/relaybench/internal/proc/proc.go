@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package proc reads what the kernel tells about a process in /proc.
 package proc
 

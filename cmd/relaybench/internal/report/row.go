@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package report is the outcome of measurements: rows of figures, as text, JSON and a page that needs nothing else.
 package report
 

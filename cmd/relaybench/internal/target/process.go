@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package target starts and ends the relay that is measured, and reads what its runtime tells about garbage collection.
 package target
 
