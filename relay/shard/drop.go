@@ -34,6 +34,7 @@ const (
 	DropOutFull                   // the outgoing batch is full
 	DropNoPeer                    // an RTP leg that has not learnt its peer yet
 	DropTonesFull                 // more DTMF waits than the lane keeps
+	DropSurplus                   // its place on the call's clock is taken: not recorded, for the phone's clock runs fast or its path stalled
 	dropCount
 )
 
@@ -44,7 +45,7 @@ var dropNames = [dropCount]string{
 	DropDuplicate: "duplicate", DropLate: "late", DropPadding: "padding", DropOpus: "opus", DropEvent: "telephone_event",
 	DropNotActive: "source_not_active", DropGateClosed: "gate_closed", DropNotReady: "no_keys", DropLaneNot20ms: "lane_not_20ms",
 	DropLaneLate: "lane_late", DropLaneAhead: "lane_ahead", DropLaneTone: "lane_tone", DropLaneViolation: "lane_violation",
-	DropSeal: "seal", DropOutFull: "out_full", DropNoPeer: "no_peer", DropTonesFull: "tones_full",
+	DropSeal: "seal", DropOutFull: "out_full", DropNoPeer: "no_peer", DropTonesFull: "tones_full", DropSurplus: "surplus",
 }
 
 // String is the name that the API and the metrics use.

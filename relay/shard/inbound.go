@@ -18,6 +18,7 @@ type inbound struct {
 	event   uint32 // timestamp of the telephone-event at eventAt
 	eventAt int64
 	free    int64 // the first position that no frame has taken
+	kept    int64 // the first position that no frame for the queues has taken
 	own     int64 // where the source's own timestamps stand
 	stamp   uint32
 	length  int64 // of the last packet, in samples

@@ -286,7 +286,8 @@ func (c *Core) cut(now time.Duration, k *call, leg *rtpLeg, in *inbound, at int6
 // frame gives one frame of 20 ms to everything on the call that takes it, in this turn. own is where it stands by the source's own
 // timestamps: the lane keeps its own distance to the clock, and is spared the corrections that At has for recordings.
 func (c *Core) frame(now time.Duration, k *call, leg *rtpLeg, in *inbound, f *sink.Frame, own int64) {
-	f.At = max(f.At, in.free)
+	place := f.At
+	f.At = max(place, in.free)
 	f.Lost, in.lost = in.lost, 0
 	in.free = f.At + int64(f.Samples)
 	if leg != nil {
@@ -299,11 +300,7 @@ func (c *Core) frame(now time.Duration, k *call, leg *rtpLeg, in *inbound, f *si
 		return
 	}
 	f.Direction = sink.Caller
-	for t := range k.takers {
-		if k.takers[t].direction&sink.Caller != 0 {
-			c.offer(k.takers[t].queue, f)
-		}
-	}
+	c.keep(k, in, *f, place)
 	for _, l := range k.legs {
 		if l != nil {
 			c.forward(k, l, f)
@@ -311,6 +308,23 @@ func (c *Core) frame(now time.Duration, k *call, leg *rtpLeg, in *inbound, f *si
 	}
 	if k.lane.kind == sourceEcho {
 		c.speak(now, k, f, own)
+	}
+}
+
+// keep gives a frame of the phone to the queues, at its place on the call's clock or just behind the frame before it. Where that would be
+// more than half its length too late, the phone's clock runs fast or a stalled path gives back what it held: then there is more audio
+// than time, and the frame is left out. Moved on instead, all that follows would stand ahead of the call for good.
+func (c *Core) keep(k *call, in *inbound, f sink.Frame, place int64) {
+	f.At = max(place, in.kept)
+	if f.At-place > int64(f.Samples)/2 {
+		c.drop(k, DropSurplus)
+		return
+	}
+	in.kept = f.At + int64(f.Samples)
+	for t := range k.takers {
+		if k.takers[t].direction&sink.Caller != 0 {
+			c.offer(k.takers[t].queue, &f)
+		}
 	}
 }
 
