@@ -58,6 +58,7 @@ func (b *bench) mix(ctx context.Context, kinds string, duration time.Duration) (
 		return row, err
 	}
 	b.mixes++
+	b.changed = true
 	for i, a := range list {
 		id := fmt.Sprintf("try-%d-%d", b.mixes, i)
 		if err := b.fleet.AttachAll(ctx, id, a); err != nil {

@@ -44,7 +44,8 @@ type bench struct {
 	fleet    *fleet.Fleet
 	empty    proc.Usage // of the relay before its first call
 	progress *progress
-	mixes    int // that were attached
+	mixes    int  // that were attached
+	changed  bool // since packets were counted
 }
 
 // openBench starts or finds the relay, for up to most calls.
@@ -191,6 +192,7 @@ func (b *bench) close() error {
 
 // resize sets calls up or ends some, with progress.
 func (b *bench) resize(ctx context.Context, n int) error {
+	b.changed = true
 	done := b.progress.every(func() string { return fmt.Sprintf("set-up: %d of %d calls", b.fleet.Size(), n) })
 	defer done()
 	return b.fleet.Resize(ctx, n)

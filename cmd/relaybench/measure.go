@@ -59,8 +59,11 @@ func (b *bench) usage(r *reading) error {
 // measure counts the packets of all calls that are up for a time. during, if any, runs beside it and ends by itself.
 func (b *bench) measure(ctx context.Context, label string, duration time.Duration, during func(context.Context) error) (report.Row, error) {
 	row := report.Row{Label: label, Problems: []string{}, Doubts: []string{}}
-	if err := wait(ctx, b.settings.load.settle); err != nil {
-		return row, err
+	if b.changed {
+		if err := wait(ctx, b.settings.load.settle); err != nil {
+			return row, err
+		}
+		b.changed = false
 	}
 	if b.process != nil {
 		b.process.ResetPause()

@@ -61,20 +61,20 @@ func TestCallsAreMeasured(t *testing.T) {
 		{"run", "--rtp", "--profile", "aescm"},
 		{"run", "--silence"},
 	} {
-		r := benchJSON(t, append(args, "--start", path, "--calls", "5", "--time", "2s", "--settle", "200ms")...)
+		r := benchJSON(t, append(args, "--start", path, "--calls", "5", "--time", "1s", "--settle", "200ms")...)
 		row := r.Rows[0]
-		// 5 calls, 50 packets a second, 2 seconds; a busy host may be late for some.
-		if row.Calls != 5 || row.Traffic.Sent < 300 || row.Traffic.Sent > 600 {
+		// 5 calls, 50 packets a second; a busy host may be late for some.
+		if row.Calls != 5 || row.Traffic.Sent < 150 || row.Traffic.Sent > 500 {
 			t.Errorf("%v: %d calls sent %d packets", args, row.Calls, row.Traffic.Sent)
 		}
 		silent := slices.Contains(args, "--silence")
-		if !silent && row.Traffic.Received+row.Traffic.Lost != row.Traffic.Sent || silent && row.Traffic.Silence < 300 {
+		if !silent && row.Traffic.Received+row.Traffic.Lost != row.Traffic.Sent || silent && row.Traffic.Silence < 150 {
 			t.Errorf("%v: %+v", args, row.Traffic)
 		}
 		if row.Continuity.Breaches() > 0 || row.Target.Violations > 0 || row.SetUp.Failed > 0 || row.SetUp.Calls != 5 {
 			t.Errorf("%v: %+v, %+v: %q", args, row.Continuity, row.SetUp, row.Problems)
 		}
-		if row.Target.PID == 0 || row.Target.Relayed < 300 || row.Target.Resident == 0 || row.Limits.PortMin == 0 || row.Limits.TargetDescriptors == 0 {
+		if row.Target.PID == 0 || row.Target.Relayed < 150 || row.Target.Resident == 0 || row.Limits.PortMin == 0 || row.Limits.TargetDescriptors == 0 {
 			t.Errorf("%v: %+v, %+v", args, row.Target, row.Limits)
 		}
 		if !silent && (row.Latency.P50 <= 0 || row.Latency.P50 > row.Latency.P99 || row.Latency.P99 > row.Latency.Max) {
@@ -87,7 +87,7 @@ func TestCallsAreMeasured(t *testing.T) {
 }
 
 func TestCallsComeAndGoBesideLiveOnes(t *testing.T) {
-	row := benchJSON(t, "churn", "--start", relayd(t), "--calls", "3", "--rate", "20", "--hold", "100ms", "--time", "2s", "--settle", "200ms").Rows[0]
+	row := benchJSON(t, "churn", "--start", relayd(t), "--calls", "3", "--rate", "20", "--hold", "100ms", "--time", "1500ms", "--settle", "200ms").Rows[0]
 	if row.Calls != 3 || row.SetUp.Calls < 10 || row.SetUp.Failed > 0 || row.SetUp.PerSecond < 5 || row.Continuity.Breaches() > 0 {
 		t.Errorf("got %+v, %+v: %q", row.SetUp, row.Continuity, row.Problems)
 	}
