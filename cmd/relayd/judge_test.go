@@ -159,6 +159,15 @@ func loud(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func mounted(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "mounted FOLDER KIB")
+	folder := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(folder, 0o755))
+	ts.Check(syscall.Mount("tmpfs", folder, "tmpfs", 0, "size="+args[1]+"k"))
+	s := on(ts)
+	s.mounts = append(s.mounts, folder)
+}
+
 // fill writes a file until there is no space left.
 func fill(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, 1, "fill FOLDER")

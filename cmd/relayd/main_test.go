@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ const patience = 20 * time.Second
 //	loud FILE SECONDS              a WAV file of that length that is not silent
 //	free VAR                       a UDP port that nobody has, even, with the one above it
 //	bound PORT                     waits until somebody has it
+//	mounted FOLDER KIB             a file system of that size in the folder, until the script ends
 //	fill FOLDER                    uses up its file system
 //	clean-of FILE...               no secret and nothing personal is in the files
 func TestScripts(t *testing.T) {
@@ -77,7 +79,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"edge": edgeCommand, "phone": phoneCommand, "watch": watch, "watched": watchedAll, "exits": exits, "seen": seen, "field": field, "events": events,
-			"recorded": recorded, "lasts": lasts, "loud": loud, "free": free, "bound": bound, "fill": fill, "clean-of": cleanOf,
+			"recorded": recorded, "lasts": lasts, "loud": loud, "free": free, "bound": bound, "fill": fill, "clean-of": cleanOf, "mounted": mounted,
 		},
 	})
 }
@@ -101,6 +103,7 @@ type stage struct {
 	edge   *edge
 	phones map[string]*phone
 	others []*exec.Cmd // watches
+	mounts []string
 }
 
 func on(ts *testscript.TestScript) *stage { return ts.Value(stageKey).(*stage) }
@@ -115,6 +118,9 @@ func (s *stage) clear() {
 	}
 	if s.edge != nil {
 		s.edge.kill()
+	}
+	for _, m := range s.mounts {
+		_ = syscall.Unmount(m, syscall.MNT_DETACH)
 	}
 }
 
