@@ -42,7 +42,7 @@ const patience = 20 * time.Second
 //	events FILE KIND...            a watched file has events of these kinds, in this order, and no others
 //	recorded FILE CHANNELS         opusinfo finds a whole Ogg Opus file
 //	lasts FILE FROM TO LESS MORE   its length is that of the time between, at most LESS shorter or MORE longer
-//	loud FILE SECONDS              a WAV file of that length that is not silent
+//	loud FILE LEAST MOST           a WAV file of a length between the two that is not silent
 //	free VAR                       a UDP port that nobody has, even, with the one above it
 //	bound PORT                     waits until somebody has it
 //	mounted FOLDER KIB             a file system of that size in the folder, until the script ends

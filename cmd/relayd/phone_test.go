@@ -28,6 +28,7 @@ import (
 //	phone NAME mark                       forgets what it has heard, but not where the stream stands
 //	phone NAME quiet                      has heard nothing since the mark
 //	phone NAME hears N [voice]            waits for N packets since the mark; voice: that are not silence
+//	phone NAME silence                    has heard nothing but silence since the mark
 //	phone NAME digits DIGITS              waits until it has heard these
 //	phone NAME steady                     all it ever heard is one stream as the rules want it, at 50 packets a second since the mark
 //	phone NAME calm N                     all it ever heard is one stream, and no more than N packets in any 10 ms since the mark, none of them stale
@@ -257,6 +258,10 @@ func (p *phone) listening(ts *testscript.TestScript, command string, args []stri
 	case command == "hears" && len(args) >= 1:
 		n, voice := number(ts, args[0]), len(args) > 1
 		until(ts, patience, look(func(h *hearing) bool { return h.count(voice) >= n }), func() string { return fmt.Sprintf("the phone hears only %d of %d packets", h.count(voice), n) })
+	case command == "silence":
+		if n := h.count(true); n > 0 {
+			ts.Fatalf("the phone has heard %d packets that are not silence", n)
+		}
 	case command == "digits" && len(args) == 1:
 		until(ts, patience, look(func(h *hearing) bool { return string(h.digits) == args[0] }), func() string { return fmt.Sprintf("the phone hears digits %q", h.digits) })
 	case command == "steady":
