@@ -203,8 +203,7 @@ func run(ctx context.Context, c config.Config, out io.Writer) error {
 // serve runs the API until a signal comes, then drains.
 func serve(ctx context.Context, edge *relay.Server, api *control.Server, l net.Listener, log *slog.Logger) error {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(signals)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT) // until the process ends: one that comes while it does must not make it a failure
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	failed := make(chan error, 1)
