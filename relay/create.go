@@ -23,8 +23,8 @@ const (
 	maxLabels     = 16
 	maxLabelKey   = 64
 	maxLabelValue = 256
-	// portTries is how many port numbers are tried when somebody else has bound the first.
-	portTries = 16
+	// portTries is how many port numbers are tried when others on this host have bound the first: some milliseconds at the most.
+	portTries = 256
 )
 
 // Create makes a call. With Meta's offer its answer is in the View and the checks run already; without one, our offer is. Create with the
@@ -214,7 +214,7 @@ func (c *Call) bind() (uint16, error) {
 			return 0, fail(Unavailable, "PORT_FAILED", "", "cannot open a media port: the log of the edge says why; check media.addresses")
 		}
 	}
-	return 0, fail(Exhausted, "PORTS_EXHAUSTED", "", "no free media port: try again in %v (media.port_rest), or widen media.port_min to port_max", s.config.Media.PortRest)
+	return 0, fail(Exhausted, "PORTS_EXHAUSTED", "", "no free media port: try again in %v (media.port_rest), widen media.port_min to port_max, or find what else on this host has bound ports of that range", s.config.Media.PortRest)
 }
 
 func (c *Call) bindTo(number uint16) (err error) {

@@ -41,6 +41,7 @@ func kinds(c config.Config) map[string]relay.Kind {
 const recordingBatch = 16
 
 func recordings(c config.Recording) relay.Kind {
+	to := &recordingFolder{path: c.Folder}
 	return relay.Kind{
 		Name:      "recording",
 		Doc:       "An Ogg Opus file on this host: caller left, business right, as long as the call.",
@@ -53,12 +54,9 @@ func recordings(c config.Recording) relay.Kind {
 			if err != nil {
 				return relay.Opened{}, err
 			}
-			if err := os.MkdirAll(c.Folder, 0o750); err != nil {
-				return relay.Opened{}, fmt.Errorf("recording.folder: %w: make it, or let the service write to its parent", err)
-			}
-			folder, err := os.OpenRoot(c.Folder)
+			folder, err := to.open()
 			if err != nil {
-				return relay.Opened{}, fmt.Errorf("recording.folder: %w", err)
+				return relay.Opened{}, err
 			}
 			w, err := recording.Open(recording.Options{
 				Folder:   folder,
@@ -68,7 +66,6 @@ func recordings(c config.Recording) relay.Kind {
 				Started:  r.Started,
 			})
 			if err != nil {
-				folder.Close()
 				return relay.Opened{}, err
 			}
 			path := func() string {
@@ -79,7 +76,7 @@ func recordings(c config.Recording) relay.Kind {
 				return p
 			}
 			return relay.Opened{
-				Writer: &recordingWriter{Writer: w, folder: folder},
+				Writer: w,
 				Batch:  recordingBatch,
 				Result: map[string]string{"path": path()},
 			}, nil
@@ -87,15 +84,34 @@ func recordings(c config.Recording) relay.Kind {
 	}
 }
 
-// recordingWriter closes the folder behind its file.
-type recordingWriter struct {
-	*recording.Writer
-	folder *os.Root
+// recordingFolder is opened by the first recording and shared by all: a descriptor less a recording. One that was removed or mounted over
+// since is opened anew.
+type recordingFolder struct {
+	path string
+
+	mu     sync.Mutex
+	opened *os.Root
 }
 
-func (w *recordingWriter) Close() error {
-	defer w.folder.Close()
-	return w.Writer.Close()
+func (f *recordingFolder) open() (*os.Root, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := os.MkdirAll(f.path, 0o750); err != nil {
+		return nil, fmt.Errorf("recording.folder: %w: make it, or let the service write to its parent", err)
+	}
+	if f.opened != nil {
+		was, errWas := f.opened.Stat(".")
+		is, errIs := os.Stat(f.path)
+		if errWas == nil && errIs == nil && os.SameFile(was, is) {
+			return f.opened, nil
+		}
+	}
+	folder, err := os.OpenRoot(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("recording.folder: %w", err)
+	}
+	f.opened = folder // one that was there before is closed by the collector once the last recording in it has ended
+	return folder, nil
 }
 
 func recordedChannels(r relay.OpenRequest) (recording.Channels, error) {
