@@ -10,22 +10,22 @@ import (
 	"github.com/onelane/onelane/bench/internal/standin"
 )
 
-// engine is an rtpengine between phones and the echo: ICE and DTLS-SRTP to the one side, plain RTP to the other.
-type engine struct {
+// bridge is an rtpengine between phones and the echo: ICE and DTLS-SRTP to the one side, plain RTP to the other.
+type bridge struct {
 	control control
 	echo    *echo
 	serial  atomic.Uint64
 }
 
-func (e *engine) Name() string { return "rtpengine" }
+func (e *bridge) Name() string { return "rtpengine" }
 
 // Packets counts what passed the echo: each of those packets came to the rtpengine twice, from the phone and from the echo.
-func (e *engine) Packets() (received, sent uint64) {
+func (e *bridge) Packets() (received, sent uint64) {
 	n := 2 * e.echo.reflected.Load()
 	return n, n
 }
 
-func (e *engine) Answer(ctx context.Context, text string) (string, func(), error) {
+func (e *bridge) Answer(ctx context.Context, text string) (string, func(), error) {
 	offer, err := standin.ReadOffer(text)
 	if err != nil {
 		return "", nil, err
@@ -58,12 +58,12 @@ func (e *engine) Answer(ctx context.Context, text string) (string, func(), error
 }
 
 // ssrc names what the echo makes of the phone's packets.
-func (e *engine) ssrc(o standin.Offer) string {
+func (e *bridge) ssrc(o standin.Offer) string {
 	return fmt.Sprintf("a=ssrc:%d cname:echo\r\n", o.SSRC^otherSource)
 }
 
 // plain is the echo's offer.
-func (e *engine) plain(o standin.Offer) string {
+func (e *bridge) plain(o standin.Offer) string {
 	a := e.echo.address
 	return strings.Join([]string{
 		"v=0",

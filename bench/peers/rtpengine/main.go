@@ -7,18 +7,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/onelane/onelane/bench/internal/child"
 	"github.com/onelane/onelane/bench/internal/standin"
 	"github.com/onelane/onelane/bench/internal/wire"
 )
@@ -30,6 +28,7 @@ type options struct {
 	cpu     int
 	echoCPU int
 	threads int
+	nice    int
 	log     string
 }
 
@@ -42,6 +41,7 @@ func main() {
 	flag.IntVar(&o.cpu, "cpu", -1, "rtpengine runs on this CPU only")
 	flag.IntVar(&o.echoCPU, "echo-cpu", -1, "the echo runs on this CPU only")
 	flag.IntVar(&o.threads, "threads", 1, "its worker threads")
+	flag.IntVar(&o.nice, "nice", 0, "its priority")
 	flag.StringVar(&o.log, "log", os.DevNull, "where its log goes, `file`")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -56,12 +56,12 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	cmd, err := start(o, c)
+	process, err := start(o, c)
 	if err != nil {
 		return err
 	}
-	defer cmd.Process.Kill()
-	e := &engine{control: control{c}}
+	defer process.Stop()
+	e := &bridge{control: control{c}}
 	if e.echo, err = newEcho(o.address); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func run(o options) error {
 	if _, err := e.control.ask(ctx, "ping", map[string]any{}); err != nil {
 		return err
 	}
-	fmt.Println("pid", cmd.Process.Pid)
+	fmt.Println("pid", process.PID)
 	failed := make(chan error, 1)
 	go func() {
 		failed <- standin.Serve(e, net.JoinHostPort(o.address, "0"), func(address string) { fmt.Println("api", address) })
@@ -87,8 +87,8 @@ func run(o options) error {
 	return <-failed
 }
 
-// start starts rtpengine without its kernel module. It ends with this process.
-func start(o options, control string) (*exec.Cmd, error) {
+// start starts rtpengine without its kernel module.
+func start(o options, control string) (*child.Process, error) {
 	if _, err := exec.LookPath(o.path); err != nil {
 		return nil, fmt.Errorf("%w: apt-get install rtpengine-daemon", err)
 	}
@@ -97,28 +97,13 @@ func start(o options, control string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(o.path, "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=3",
+	run := child.Options{Nice: o.nice, Log: log}
+	if o.cpu >= 0 {
+		run.CPUs = []int{o.cpu}
+	}
+	return child.Start(run, o.path, "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=3",
 		"--interface="+o.address, "--listen-ng="+control, "--num-threads="+strconv.Itoa(o.threads), "--dtls-cert-cipher=prime256v1",
 		"--port-min="+strconv.Itoa(o.ports[0]), "--port-max="+strconv.Itoa(o.ports[1]))
-	cmd.Stderr = log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go func() {
-		// Pdeathsig is sent when the thread that started it ends, and its CPU is inherited: this thread stays.
-		runtime.LockOSThread()
-		err := wire.Pin(o.cpu)
-		if err == nil {
-			err = cmd.Start()
-		}
-		started <- err
-		if err == nil {
-			select {}
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, errors.Join(errors.New("start rtpengine"), err)
-	}
-	return cmd, nil
 }
 
 func freePort(address string) (string, error) {

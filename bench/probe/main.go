@@ -1,0 +1,102 @@
+// Command probe is relayd with the figures of its runtime on HTTP: goroutines, heap and stack in use, allocations, and pauses of the garbage
+// collector, which /proc does not tell. It has the echo as its only kind.
+//
+// It prints a line "http ADDRESS" and then a line "api ADDRESS" when it is ready. GET / collects garbage as often as gc=N says and gives a
+// JSON object.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/onelane/onelane/bench/internal/wire"
+	"github.com/onelane/onelane/ice/udp"
+	"github.com/onelane/onelane/relay"
+	"github.com/onelane/onelane/relay/config"
+	"github.com/onelane/onelane/relay/control"
+)
+
+func main() {
+	calls := flag.Int("calls", 2000, "calls that fit")
+	first := flag.Int("first", 10000, "the first media port")
+	shards := flag.Int("shards", 1, "shards")
+	flag.Parse()
+	if err := run(*calls, *first, *shards); err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+func run(calls, first, shards int) error {
+	wire.RaiseDescriptors()
+	c := config.Default()
+	c.Calls.Max = calls
+	c.Media.PortMin, c.Media.PortMax = uint16(first), uint16(first+2*calls)
+	c.Media.Shards = shards
+	c.Media.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	echo := relay.Kind{Name: "echo", Doc: "The phone hears itself.", CanSource: true, Open: func(context.Context, relay.OpenRequest) (relay.Opened, error) {
+		return relay.Opened{Echo: true}, nil
+	}}
+	edge, err := relay.New(relay.Options{
+		Config: c, Kinds: map[string]relay.Kind{"echo": echo}, Log: log, Version: "probe",
+		NewPorts: func() (udp.Ports, error) { return udp.New(udp.Options{ReceiveBuffer: 64 << 10}) },
+	})
+	if err != nil {
+		return err
+	}
+	defer edge.Close()
+	api, err := control.New(control.Options{Edge: edge, Log: log, AllowPlaintext: true, Creates: 1000, CreateBurst: 10000})
+	if err != nil {
+		return err
+	}
+	figures, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() { _ = http.Serve(figures, http.HandlerFunc(tell)) }()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println("http", figures.Addr())
+	fmt.Println("api", l.Addr())
+	return api.Serve(context.Background(), l)
+}
+
+// Figures are what is told.
+type Figures struct {
+	Goroutines int     `json:"goroutines"`
+	Heap       uint64  `json:"heap_bytes"`
+	Stack      uint64  `json:"stack_bytes"`
+	Mallocs    uint64  `json:"mallocs"`
+	Pauses     int     `json:"gc_pauses"`
+	PauseMax   float64 `json:"gc_pause_max_us"` // of the collections that were asked for
+}
+
+func tell(w http.ResponseWriter, r *http.Request) {
+	cycles, _ := strconv.Atoi(r.URL.Query().Get("gc"))
+	for range cycles {
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	f := Figures{Goroutines: runtime.NumGoroutine(), Heap: m.HeapAlloc, Stack: m.StackInuse, Mallocs: m.Mallocs}
+	var gc debug.GCStats
+	debug.ReadGCStats(&gc)
+	for i := 0; i < min(cycles, len(gc.Pause)); i++ { // newest first; both stops of a cycle together
+		f.PauseMax = max(f.PauseMax, float64(gc.Pause[i])/1e3)
+		f.Pauses++
+	}
+	_ = json.NewEncoder(w).Encode(f)
+}

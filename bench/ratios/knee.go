@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Bounds of the search for the most calls that are held.
+const (
+	kneeFrom      = 500
+	kneeMost      = 3000
+	kneePrecision = 5 // per cent
+	kneeLatency   = 2 * time.Millisecond
+)
+
+// knee finds how many bridged calls one core holds, what the floor holds of their packets, and how late packets are at half of that.
+func (b *bench) knee() error {
+	r, err := b.relaybench("knee", b.relayd("--rtp", "-t", b.seconds(), "--from", strconv.Itoa(kneeFrom), "--to", strconv.Itoa(kneeMost),
+		"--precision", strconv.Itoa(kneePrecision), "--max-latency", kneeLatency.String())...)
+	if err != nil {
+		return err
+	}
+	held := r.Summary.Held
+	set(&b.figures.Calls, float64(held))
+	for _, row := range r.Rows {
+		b.note("knee, onelane, %d calls: lost %d, p99 %.0f us, relay %.0f %% of its CPU, load %.0f %% of its own%s", row.Calls, row.Traffic.Lost, row.Latency.P99,
+			row.Target.CPU, row.Generator.CPU, last(row.Doubts))
+	}
+	if held == 0 {
+		return fmt.Errorf("not even %d calls were held", r.Summary.Failed)
+	}
+	if err := b.halfOfKnee(held / 2); err != nil {
+		return err
+	}
+	return b.floorKnee()
+}
+
+func last(reasons []string) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return "; " + reasons[len(reasons)-1]
+}
+
+func (b *bench) halfOfKnee(calls int) error {
+	r, err := b.relaybench("run", b.relayd("--rtp", "-n", strconv.Itoa(calls), "-t", (2*b.options.duration).String())...)
+	if err != nil {
+		return err
+	}
+	l := r.Rows[0].Latency
+	set(&b.figures.P50, l.P50)
+	set(&b.figures.P99, l.P99)
+	set(&b.figures.P999, l.P999)
+	b.note("added latency at %d bridged calls, both ways through the edge together: p50 %.0f, p99 %.0f, p99.9 %.0f, longest %.0f us; lost %d", calls, l.P50, l.P99, l.P999, l.Max, r.Rows[0].Traffic.Lost)
+	return nil
+}
+
+// floorKnee searches as relaybench does. A bridged call has two ports with 50 packets a second each.
+func (b *bench) floorKnee() error {
+	held, failed := 0, 0
+	for n := kneeFrom; n > 0; n = nextLevel(held, failed) {
+		good := false
+		for try := 0; try < 2 && !good; try++ {
+			o, err := b.plain("floor", 2*n)
+			if err != nil {
+				return err
+			}
+			good = o.Lost == 0 && o.P99 <= float64(kneeLatency/time.Microsecond)
+			b.say("  floor, %d calls' worth: lost %d, p99 %.0f us, CPU %.0f %%, load %.0f %%", n, o.Lost, o.P99, o.CPU, o.Own)
+		}
+		if good {
+			held = n
+		} else {
+			failed = n
+		}
+	}
+	b.floorCalls = float64(held)
+	b.note("knee, floor: the packets of %d bridged calls held, of %d not", held, failed)
+	return nil
+}
+
+// nextLevel is by half as many more until one fails, and then by halves between; 0 when it is known well enough.
+func nextLevel(held, failed int) int {
+	switch {
+	case failed == 0 && held >= kneeMost:
+		return 0
+	case failed == 0:
+		return min(held+held/2+1, kneeMost)
+	case failed-held <= max(1, failed*kneePrecision/100):
+		return 0
+	}
+	return held + (failed-held)/2
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/onelane/onelane/relay/control/controlpb"
+)
+
+const (
+	// memoryCalls is how many calls there are when the runtime is looked at.
+	memoryCalls = 2000
+	// calm is how long a fleet is left alone after its last set-up: what set-up needed has gone by then.
+	calm = 4 * time.Second
+	// collections are forced while packets flow, to see the longest pause.
+	collections = 20
+)
+
+// runtimeFigures is what probe tells.
+type runtimeFigures struct {
+	Goroutines int     `json:"goroutines"`
+	Heap       uint64  `json:"heap_bytes"`
+	Stack      uint64  `json:"stack_bytes"`
+	Mallocs    uint64  `json:"mallocs"`
+	PauseMax   float64 `json:"gc_pause_max_us"`
+}
+
+// memory looks into relayd's runtime with many calls: goroutines, heap, stack, GC pauses, allocations of the whole process.
+func (b *bench) memory() error {
+	p, err := b.start("probe", "--calls", strconv.Itoa(memoryCalls+100), "--first", "10000")
+	if err != nil {
+		return err
+	}
+	defer p.Stop()
+	address, err := p.Word("http", readyTime)
+	if err != nil {
+		return err
+	}
+	api, err := p.Word("api", readyTime)
+	if err != nil {
+		return err
+	}
+	empty, err := b.look(address, 2)
+	if err != nil {
+		return err
+	}
+	loaded := make(chan error, 1)
+	go func() {
+		_, err := b.relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "12s", "--parallel", "32", "--pps", "25")
+		loaded <- err
+	}()
+	if err := b.lookAtFleet(address, api, empty, loaded); err != nil {
+		return err
+	}
+	return <-loaded
+}
+
+func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-chan error) error {
+	node, done, err := b.node(api)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := b.until(loaded, func() bool { n, err := node(); return err == nil && n.GetCalls() >= memoryCalls }); err != nil {
+		return err
+	}
+	b.pause(calm)
+	full, err := b.look(address, collections)
+	if err != nil {
+		return err
+	}
+	set(&b.figures.Goroutines, max(0, float64(full.Goroutines-empty.Goroutines)/memoryCalls))
+	set(&b.figures.Bytes, float64(int64(full.Heap+full.Stack)-int64(empty.Heap+empty.Stack))/memoryCalls)
+	set(&b.figures.Pause, full.PauseMax)
+	b.note("%d calls with echo, packets flowing, after a collection: %d goroutines (%d before the first call, gRPC's among them), heap %.1f MB and stacks %.1f MB more than before; longest pause of %d forced collections %.0f us",
+		memoryCalls, full.Goroutines, empty.Goroutines, mega(full.Heap, empty.Heap), mega(full.Stack, empty.Stack), collections, full.PauseMax)
+	from, err := node()
+	if err != nil {
+		return err
+	}
+	began, err := b.look(address, 0)
+	if err != nil {
+		return err
+	}
+	b.pause(3 * time.Second)
+	to, err := node()
+	if err != nil {
+		return err
+	}
+	ended, err := b.look(address, 0)
+	if err != nil {
+		return err
+	}
+	packets := to.GetPacketsReceived() - from.GetPacketsReceived()
+	b.note("allocations of the whole process in 3 s of that, events, reports to gRPC and the look itself included: %.5f a packet (%d in %d packets)",
+		float64(ended.Mallocs-began.Mallocs)/float64(max(1, packets)), ended.Mallocs-began.Mallocs, packets)
+	return nil
+}
+
+func mega(full, empty uint64) float64 { return (float64(full) - float64(empty)) / 1e6 }
+
+// look asks probe, after some garbage collections.
+func (b *bench) look(address string, cycles int) (runtimeFigures, error) {
+	var f runtimeFigures
+	r, err := http.Get("http://" + address + "/?gc=" + strconv.Itoa(cycles))
+	if err != nil {
+		return f, err
+	}
+	defer r.Body.Close()
+	return f, json.NewDecoder(r.Body).Decode(&f)
+}
+
+// node connects to an edge and gives a way to read its counters.
+func (b *bench) node(api string) (read func() (*controlpb.Node, error), done func(), err error) {
+	conn, err := grpc.NewClient("passthrough:///"+api, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to %s: %w", api, err)
+	}
+	client := controlpb.NewRelayServiceClient(conn)
+	return func() (*controlpb.Node, error) {
+		ctx, cancel := context.WithTimeout(b.ctx, readyTime)
+		defer cancel()
+		r, err := client.GetNode(ctx, &controlpb.GetNodeRequest{})
+		return r.GetNode(), err
+	}, func() { _ = conn.Close() }, nil
+}
+
+// until waits for something to become true before another program ends.
+func (b *bench) until(ended <-chan error, true func() bool) error {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(time.Minute)
+	for !true() {
+		select {
+		case <-ticker.C:
+		case err := <-ended:
+			return errors.Join(errors.New("the load ended early"), err)
+		case <-timeout:
+			return errors.New("it did not come to that within a minute")
+		case <-b.ctx.Done():
+			return b.ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (b *bench) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-b.ctx.Done():
+	}
+}
+
+var allocs = regexp.MustCompile(`(?m)^Benchmark(\S+).*\s(\d+) allocs/op`)
+
+// allocations runs the benchmarks of the packet path.
+func (b *bench) allocations() error {
+	out, err := b.output("go", "test", "-run", "^$", "-bench", "^Benchmark(Core|Tick|Echo|Seal|Open|OpenForged)$", "-benchmem", "-benchtime", "20000x", "-p", "1",
+		"./relay/shard", "./ice/udp", "./ice/secure")
+	if err != nil {
+		return err
+	}
+	most, found := 0.0, 0
+	for _, m := range allocs.FindAllSubmatch(out, -1) {
+		n, _ := strconv.ParseFloat(string(m[2]), 64)
+		found++
+		most = max(most, n)
+		if n > 0 {
+			b.note("%s: %.0f allocations an op", m[1], n)
+		}
+	}
+	if found == 0 {
+		return errors.New("no benchmark told its allocations")
+	}
+	set(&b.figures.Allocations, most)
+	b.note("allocations a packet: the most of %d benchmarks of the packet path: the Core's ways, its timers, sockets, sealing, opening, and opening what is forged", found)
+	return nil
+}
