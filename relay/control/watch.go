@@ -14,6 +14,9 @@ var errStopping = &relay.Error{
 	Code: relay.Unavailable, Reason: "EDGE_STOPPING", Message: "the edge stops; resume this watch with its last resume token",
 }
 
+// lastWords is how long an edge that stops has nothing more to tell before its watches end. One that is closed ends them at once.
+const lastWords = 100 * time.Millisecond
+
 // watch feeds one WatchEvents stream. Its goroutine is the one that Edge.Watch blocks; the RPC's own goroutine alone sends.
 type watch struct {
 	edge    Edge
@@ -54,7 +57,11 @@ func (s *service) forward(w *watch, stream grpc.ServerStreamingServer[pb.WatchEv
 	}
 	tick := time.NewTicker(keepaliveInterval)
 	defer tick.Stop()
+	stopping, quiet := s.stopping, (<-chan time.Time)(nil)
 	for {
+		if stopping == nil {
+			quiet = time.After(lastWords)
+		}
 		select {
 		case item, ok := <-w.items:
 			switch {
@@ -74,7 +81,9 @@ func (s *service) forward(w *watch, stream grpc.ServerStreamingServer[pb.WatchEv
 			if err := alive(); err != nil {
 				return err
 			}
-		case <-s.stopping:
+		case <-stopping:
+			stopping = nil // what has happened is told first, how the calls ended above all
+		case <-quiet:
 			return errStopping
 		case <-stream.Context().Done():
 			return stream.Context().Err()

@@ -240,6 +240,34 @@ func TestAQuietWatchSaysThatItIsAlive(t *testing.T) {
 	})
 }
 
+// What happened before the edge stopped is told, though the watch learns of the stop first.
+func TestAWatchTellsTheLastEventsBeforeTheEdgeStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		edge := controltest.New()
+		stopping := make(chan struct{})
+		s := &service{edge: edge, guard: &guard{log: (&journal{}).logger()}, stopping: stopping}
+		p := &pipe{ctx: t.Context(), sent: make(chan *pb.WatchEventsResponse)}
+		done := make(chan error, 1)
+		go func() { done <- s.WatchEvents(&pb.WatchEventsRequest{}, p) }()
+		<-p.sent
+		close(stopping)
+		const last = 20
+		for range last {
+			edge.Emit(relay.Event{Kind: relay.EventCallEnded, CallID: "a"})
+		}
+		for i := range last {
+			select {
+			case <-p.sent:
+			case err := <-done:
+				t.Fatalf("the watch ended after %d of %d events: %v", i, last, err)
+			}
+		}
+		if err := <-done; !errors.Is(err, errStopping) {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAReaderThatStopsReadingStopsOnlyItsWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		edge := controltest.New()
