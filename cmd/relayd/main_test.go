@@ -199,7 +199,10 @@ func watchedAll(ts *testscript.TestScript, _ bool, _ []string) {
 		late := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
 		err := c.Wait()
 		late.Stop()
-		ts.Check(err)
+		if err != nil {
+			b, _ := os.ReadFile(ts.MkAbs("events.json"))
+			ts.Fatalf("the watch did not end: %v\n%s\n%s", err, b, s.edge.logged())
+		}
 	}
 }
 
