@@ -55,7 +55,7 @@ func (b *bench) memory() error {
 	}
 	loaded := make(chan error, 1)
 	go func() {
-		_, err := b.relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "12s", "--parallel", "32", "--pps", "25")
+		_, err := b.relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "20s", "--parallel", "32", "--pps", "25")
 		loaded <- err
 	}()
 	if err := b.lookAtFleet(address, api, empty, loaded); err != nil {
@@ -70,10 +70,12 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 		return err
 	}
 	defer done()
-	if err := b.until(loaded, func() bool { n, err := node(); return err == nil && n.GetCalls() >= memoryCalls }); err != nil {
+	if err := b.until(loaded, func() bool { n, err := node(); return err == nil && n.GetPacketsReceived() >= 10*memoryCalls }); err != nil {
 		return err
 	}
+	n0, _ := node(); b.say("debug: %d packets", n0.GetPacketsReceived())
 	b.pause(calm)
+	n1, _ := node(); b.say("debug: %d packets %d calls", n1.GetPacketsReceived(), n1.GetCalls())
 	full, err := b.look(address, collections)
 	if err != nil {
 		return err
