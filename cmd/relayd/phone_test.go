@@ -38,7 +38,6 @@ type phone struct {
 	server *icetest.Server
 	call   *icetest.Call
 	voice  *source.Clip
-	ssrc   uint32 // the edge's, as its SDP says
 
 	mu      sync.Mutex // guards what follows
 	hearing hearing
