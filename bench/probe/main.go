@@ -39,6 +39,7 @@ func main() {
 
 func run(calls, first, shards int) error {
 	wire.RaiseDescriptors()
+	runtime.GOMAXPROCS(runtime.NumCPU() + shards) // as relayd has it
 	c := config.Default()
 	c.Calls.Max = calls
 	c.Media.PortMin, c.Media.PortMax = uint16(first), uint16(first+2*calls)

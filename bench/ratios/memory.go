@@ -19,6 +19,8 @@ import (
 const (
 	// memoryCalls is how many calls there are when the runtime is looked at.
 	memoryCalls = 2000
+	// memoryRate is how many packets a second each sends.
+	memoryRate = 25
 	// calm is how long a fleet is left alone after its last set-up: what set-up needed has gone by then.
 	calm = 4 * time.Second
 	// collections are forced while packets flow, to see the longest pause.
@@ -55,7 +57,7 @@ func (b *bench) memory() error {
 	}
 	loaded := make(chan error, 1)
 	go func() {
-		_, err := b.relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "20s", "--parallel", "32", "--pps", "25")
+		_, err := b.relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "20s", "--parallel", "32", "--pps", strconv.Itoa(memoryRate))
 		loaded <- err
 	}()
 	if err := b.lookAtFleet(address, api, empty, loaded); err != nil {
@@ -70,12 +72,21 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 		return err
 	}
 	defer done()
-	if err := b.until(loaded, func() bool { n, err := node(); return err == nil && n.GetPacketsReceived() >= 10*memoryCalls }); err != nil {
+	before := uint64(1 << 63)
+	flows := func() bool { // every call is there, and a tick's worth of all phones' packets came since the last look
+		n, err := node()
+		if err != nil || n.GetCalls() < memoryCalls {
+			return false
+		}
+		now := n.GetPacketsReceived()
+		enough := now > before && now-before > memoryCalls*memoryRate/20
+		before = now
+		return enough
+	}
+	if err := b.until(loaded, flows); err != nil {
 		return err
 	}
-	n0, _ := node(); b.say("debug: %d packets", n0.GetPacketsReceived())
 	b.pause(calm)
-	n1, _ := node(); b.say("debug: %d packets %d calls", n1.GetPacketsReceived(), n1.GetCalls())
 	full, err := b.look(address, collections)
 	if err != nil {
 		return err
