@@ -2,7 +2,7 @@
 // collector, which /proc does not tell. It has the echo as its only kind.
 //
 // It prints a line "http ADDRESS" and then a line "api ADDRESS" when it is ready. GET / collects garbage as often as gc=N says and gives a
-// JSON object.
+// JSON object; GET /debug/pprof/profile?seconds=N a CPU profile.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	_ "net/http/pprof"
 	"net/netip"
 	"os"
 	"runtime"
@@ -65,7 +66,8 @@ func run(calls, first, shards int) error {
 	if err != nil {
 		return err
 	}
-	go func() { _ = http.Serve(figures, http.HandlerFunc(tell)) }()
+	http.HandleFunc("/", tell)
+	go func() { _ = http.Serve(figures, nil) }()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
