@@ -5,13 +5,12 @@
 // With --aead it opens and seals the payload of each datagram with AES-128-GCM as SRTP does (RFC 7714), straight from crypto/cipher and
 // with one key that never leaves the cache: the floor with the crypto that cannot be left out.
 //
-// It prints a line "ports FIRST LAST" when it is ready, and ends with its standard input.
+// It prints a line "ports FIRST LAST" when it is ready, and ends when it is told to.
 package main
 
 import (
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -46,10 +45,6 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("ports", o.first, o.first+o.count-1)
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
 	if err := wire.Pin(o.cpu); err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)
 		os.Exit(1)
