@@ -32,8 +32,9 @@ const (
 	// targetCPU and loadCPU keep what is measured and what measures apart.
 	targetCPU = 0
 	loadCPU   = 1
-	// before puts a target before everything else on the host but the load, which is in real time.
-	before = -20
+	// before puts a target before everything else on the host but the load, which is in real time, and leaves relayd's media threads
+	// room to go before the rest of relayd.
+	before = -10
 	// readyTime is how long a program may take to be ready.
 	readyTime = 15 * time.Second
 )
