@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 )
 
@@ -55,27 +54,38 @@ type OpenerState struct {
 
 // Opener opens what the peer seals. Forged packets change nothing but counters of failures; rollover counters and windows move only
 // after authentication. One goroutine owns it. Use NewOpener.
+//
+// What every packet touches comes first and lies together: of the thousands of Openers of a shard none is in the cache when its packet
+// comes. The state of the first SSRC, the only one of nearly every call, lies among it.
 type Opener struct {
-	context *srtp.Context
-	keys    Keys
-	rtp     []Stream
-	rtcp    []Stream
-	last    int // index into rtp of the stream that opened last
+	cipher  rtpCipher
+	tag     int32 // length of the profile's tag
+	last    int32 // index into rtp of the stream that opened last
 	opened  uint64
-	made    int    // streams that context has made state for
-	settled bool   // the last packet that pion opened was one of near's SSRC, and its own counter says so
-	ssrc    uint32 // of that packet
-	near    uint64 // its index
-	strange uint32
-	header  rtp.Header  // scratch
-	report  rtcp.Header // scratch
-	spare   []byte      // of a retry, made on first use
+	rtp     []Stream
+	one     [1]Stream // the memory of rtp until there is a second SSRC
+	strange uint32    // packets in a row of SSRCs that are not known
+
+	keys    Keys
+	rtcp    []Stream
+	context *srtp.Context // for SRTCP
+	made    int           // streams that context has made state for
+	report  rtcp.Header   // scratch
+	spare   []byte        // of a retry, made on first use
 }
 
 // NewOpener makes the receive side of keys.
 func NewOpener(k Keys) (*Opener, error) {
-	o := &Opener{keys: k}
-	if err := o.renew(); err != nil {
+	o := &Opener{keys: k, tag: hmacTag}
+	if k.Profile == AEAD_AES_128_GCM {
+		o.tag = gcmTag
+	}
+	o.rtp = o.one[:0]
+	err := o.cipher.set(k.Profile, k.RemoteKey, k.RemoteSalt)
+	if err == nil {
+		err = o.renew()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("make an SRTP opener: %w", err)
 	}
 	return o, nil
@@ -107,23 +117,20 @@ func NewOpenerFrom(k Keys, state OpenerState) (*Opener, error) {
 // renew makes pion's context. It keeps nothing that matters: counters and windows are ours.
 func (o *Opener) renew() (err error) {
 	o.context, err = srtp.CreateContext(o.keys.RemoteKey, o.keys.RemoteSalt, srtp.ProtectionProfile(o.keys.Profile))
-	o.made, o.settled = 0, false
+	o.made = 0
 	return err
 }
 
 // Open opens an SRTP packet where it lies and returns the RTP packet, in the same memory. b is destroyed when that fails.
 func (o *Opener) Open(b []byte) ([]byte, error) {
-	if len(b) < rtpHeader+o.tag() || b[0]>>6 != 2 {
-		return nil, ErrMalformed
-	}
-	head, err := o.header.Unmarshal(b)
-	if err != nil || head+o.tag() > len(b) {
+	head, ok := headerSize(b)
+	if !ok || head+int(o.tag) > len(b) {
 		return nil, ErrMalformed
 	}
 	ssrc, seq := binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:])
 	s := o.find(ssrc)
 	if s == nil {
-		return o.first(b, ssrc, seq)
+		return o.first(b, head, ssrc, seq)
 	}
 	index := estimate(s.Window.Top, seq)
 	retry := index + 1<<16
@@ -135,19 +142,19 @@ func (o *Opener) Open(b []byte) ([]byte, error) {
 		if s.Old++; s.Old%retryEvery != 1 {
 			return nil, ErrReplay
 		}
-		out, err := o.decrypt(b, b, retry)
-		if err != nil {
+		out, ok := o.cipher.open(b, b, head, retry)
+		if !ok {
 			return nil, ErrReplay
 		}
 		return o.accept(s, retry, out), nil
 	}
 	if s.Failed%retryEvery == 1 {
-		if out, err := o.decrypt(o.scratch(len(b)), b, retry); err == nil {
+		if out, ok := o.cipher.open(o.scratch(len(b)), b, head, retry); ok {
 			return o.accept(s, retry, b[:copy(b, out)]), nil
 		}
 	}
-	out, err := o.decrypt(b, b, index)
-	if err != nil {
+	out, ok := o.cipher.open(b, b, head, index)
+	if !ok {
 		s.Failed++
 		return nil, ErrAuth
 	}
@@ -155,47 +162,20 @@ func (o *Opener) Open(b []byte) ([]byte, error) {
 }
 
 // first opens a packet of an SSRC that is not known: rollover counter 0, and now and then 1, for a stream that we join late.
-func (o *Opener) first(b []byte, ssrc uint32, seq uint16) ([]byte, error) {
+func (o *Opener) first(b []byte, head int, ssrc uint32, seq uint16) ([]byte, error) {
 	index := uint64(seq)
 	o.strange++
 	if o.strange%retryEvery == 2 {
-		if out, err := o.decrypt(o.scratch(len(b)), b, index+1<<16); err == nil {
+		if out, ok := o.cipher.open(o.scratch(len(b)), b, head, index+1<<16); ok {
 			return o.accept(o.add(&o.rtp, ssrc), index+1<<16, b[:copy(b, out)]), nil
 		}
 	}
-	out, err := o.decrypt(b, b, index)
-	if err != nil {
+	out, ok := o.cipher.open(b, b, head, index)
+	if !ok {
 		return nil, ErrAuth
 	}
 	o.strange = 0
 	return o.accept(o.add(&o.rtp, ssrc), index, out), nil
-}
-
-// agreeWithin is how near to the last index pion is sure to find the same rollover counter as we: half of what RFC 3711 allows it.
-const agreeWithin = 1 << 14
-
-// decrypt opens b into dst as the packet with the given index. Pion's own counter never decides: it is set unless it is sure to agree,
-// which saves two look-ups in a map a packet.
-func (o *Opener) decrypt(dst, b []byte, index uint64) ([]byte, error) {
-	ssrc := o.header.SSRC
-	if !o.settled || o.ssrc != ssrc || index>>16 != o.near>>16 || index-o.near+agreeWithin > 2*agreeWithin {
-		o.settled = false
-		if _, known := o.context.ROC(ssrc); known || index>>16 != 0 {
-			if !known {
-				o.grow()
-			}
-			o.context.SetROC(ssrc, uint32(index>>16))
-		}
-	}
-	out, err := o.context.DecryptRTP(dst, b, &o.header)
-	if err == nil {
-		// Pion counts on from the highest index it has opened; an older one leaves it where it was.
-		if !o.settled || index > o.near {
-			o.near = index
-		}
-		o.settled, o.ssrc = true, ssrc
-	}
-	return out, err
 }
 
 func (o *Opener) scratch(n int) []byte {
@@ -214,7 +194,7 @@ func (o *Opener) accept(s *Stream, index uint64, out []byte) []byte {
 
 // OpenRTCP opens an SRTCP packet where it lies.
 func (o *Opener) OpenRTCP(b []byte) ([]byte, error) {
-	if len(b) < rtcpHeader+indexSize+o.tag() || b[0]>>6 != 2 {
+	if len(b) < rtcpHeader+indexSize+int(o.tag) || b[0]>>6 != 2 {
 		return nil, ErrMalformed
 	}
 	end := len(b)
@@ -237,6 +217,7 @@ func (o *Opener) OpenRTCP(b []byte) ([]byte, error) {
 		return nil, ErrAuth
 	}
 	if s == nil {
+		o.grow()
 		s = o.add(&o.rtcp, ssrc)
 	}
 	return o.accept(s, index, out), nil
@@ -245,22 +226,14 @@ func (o *Opener) OpenRTCP(b []byte) ([]byte, error) {
 // Profile is that of the keys.
 func (o *Opener) Profile() Profile { return o.keys.Profile }
 
-// tag is the length of the profile's tag.
-func (o *Opener) tag() int {
-	if o.keys.Profile == AEAD_AES_128_GCM {
-		return gcmTag
-	}
-	return hmacTag
-}
-
 // find returns the stream of an SSRC, nil when there is none.
 func (o *Opener) find(ssrc uint32) *Stream {
-	if o.last < len(o.rtp) && o.rtp[o.last].SSRC == ssrc {
+	if int(o.last) < len(o.rtp) && o.rtp[o.last].SSRC == ssrc {
 		return &o.rtp[o.last]
 	}
 	for i := range o.rtp {
 		if o.rtp[i].SSRC == ssrc {
-			o.last = i
+			o.last = int32(i)
 			return &o.rtp[i]
 		}
 	}
@@ -269,7 +242,6 @@ func (o *Opener) find(ssrc uint32) *Stream {
 
 // add makes a stream of an SSRC that has just shown an authentic packet.
 func (o *Opener) add(list *[]Stream, ssrc uint32) *Stream {
-	o.grow()
 	if len(*list) < maxStreams {
 		*list = append(*list, Stream{SSRC: ssrc})
 		return &(*list)[len(*list)-1]

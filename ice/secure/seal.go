@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 )
 
@@ -28,13 +27,15 @@ const (
 	lastRTCPIndex = 1<<31 - 1
 )
 
-// Sealer seals what we send: one SSRC for the life of the key, each index once. One goroutine owns it. Use NewSealer.
+// Sealer seals what we send: one SSRC for the life of the key, each index once. One goroutine owns it. Use NewSealer. What every packet
+// touches comes first.
 type Sealer struct {
-	context *srtp.Context
-	header  rtp.Header  // scratch
-	report  rtcp.Header // scratch
+	cipher rtpCipher
+	state  SealerState
+
 	profile Profile
-	state   SealerState
+	context *srtp.Context // for SRTCP
+	report  rtcp.Header   // scratch
 }
 
 // SealerState is what a Sealer has used up. Plain data, for a snapshot: a Sealer made from it goes on behind.
@@ -47,17 +48,22 @@ type SealerState struct {
 
 // NewSealer makes the send side of keys.
 func NewSealer(k Keys) (*Sealer, error) {
-	c, err := srtp.CreateContext(k.LocalKey, k.LocalSalt, srtp.ProtectionProfile(k.Profile))
+	s := &Sealer{profile: k.Profile}
+	err := s.cipher.set(k.Profile, k.LocalKey, k.LocalSalt)
+	if err == nil {
+		s.context, err = srtp.CreateContext(k.LocalKey, k.LocalSalt, srtp.ProtectionProfile(k.Profile))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make an SRTP sealer: %w", err)
 	}
-	return &Sealer{context: c, profile: k.Profile}, nil
+	return s, nil
 }
 
 // Seal seals an RTP packet into dst, which may be plain itself and has capacity for len(plain)+Overhead. Sequence numbers only go up, by
 // less than 32768 at a time.
 func (s *Sealer) Seal(dst, plain []byte) ([]byte, error) {
-	if len(plain) < rtpHeader || plain[0]>>6 != 2 {
+	head, ok := headerSize(plain)
+	if !ok {
 		return nil, ErrMalformed
 	}
 	if cap(dst) < len(plain)+gcmTag {
@@ -76,15 +82,12 @@ func (s *Sealer) Seal(dst, plain []byte) ([]byte, error) {
 			return nil, ErrExhausted
 		}
 	}
-	if !s.state.Started || index>>16 != s.state.Highest>>16 {
-		s.context.SetROC(ssrc, uint32(index>>16))
-	}
-	out, err := s.context.EncryptRTP(dst, plain, &s.header)
-	if err != nil {
-		return nil, ErrMalformed
+	dst = dst[:len(plain)]
+	if &dst[0] != &plain[0] {
+		copy(dst, plain)
 	}
 	s.state.SSRC, s.state.Started, s.state.Highest = ssrc, true, index
-	return out, nil
+	return s.cipher.seal(dst, head, index), nil
 }
 
 // SealRTCP seals a compound RTCP packet into dst, which may be plain itself and has capacity for len(plain)+Overhead.
@@ -126,8 +129,5 @@ func NewSealerFrom(k Keys, state SealerState) (*Sealer, error) {
 		return nil, err
 	}
 	s.state = state
-	if state.Started {
-		s.context.SetROC(state.SSRC, uint32(state.Highest>>16))
-	}
 	return s, nil
 }

@@ -243,6 +243,15 @@ func TestPacketPathDoesNotAllocate(t *testing.T) {
 		}); a != 0 {
 			t.Errorf("%v allocations a report", a)
 		}
+		forged := d.seal(n)
+		forged[20]++
+		if a := testing.AllocsPerRun(1000, func() {
+			if _, err := d.opener.Open(plain[:copy(plain[:cap(plain)], forged)]); err != secure.ErrAuth {
+				t.Fatalf("a forged packet: %v", err)
+			}
+		}); a != 0 {
+			t.Errorf("%v allocations a forged packet", a)
+		}
 	})
 }
 
