@@ -4043,9 +4043,9 @@ type Node struct {
 	LimitedBy CapacityLimit `protobuf:"varint,6,opt,name=limited_by,json=limitedBy,proto3,enum=onelane.relay.v1.CapacityLimit" json:"limited_by,omitempty"`
 	// Data-plane loops.
 	Shards int32 `protobuf:"varint,7,opt,name=shards,proto3" json:"shards,omitempty"`
-	// Datagrams received since the start.
+	// RTP packets accepted since the start: from phones, authentic ones, and from RTP legs.
 	PacketsReceived uint64 `protobuf:"varint,8,opt,name=packets_received,json=packetsReceived,proto3" json:"packets_received,omitempty"`
-	// Datagrams sent since the start.
+	// RTP packets sent since the start, to phones and to RTP legs.
 	PacketsSent uint64 `protobuf:"varint,9,opt,name=packets_sent,json=packetsSent,proto3" json:"packets_sent,omitempty"`
 	// Datagrams and packets dropped since the start, by reason; only reasons that happened. Among them what the kernel refused to
 	// send: send_full, send_unreachable, send_error.
