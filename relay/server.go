@@ -53,6 +53,7 @@ type Server struct {
 	shards   []*shard.Shard
 	journal  *eventLog
 	capacity capacity
+	turns    turns          // of handshakes
 	sessions sync.WaitGroup // every goroutine of a call
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -99,6 +100,7 @@ func New(o Options) (*Server, error) {
 		origin:  time.Now(),
 		certs:   cert,
 		journal: newEventLog(),
+		turns:   newTurns(),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 		inbox:   inbox{ready: make(chan struct{}, 1)},
