@@ -117,11 +117,14 @@ pre{white-space:pre-wrap;background:#f6f6f6;padding:1em;font-size:12px}.bad{colo
 </style></head><body>
 <h1>relaybench {{.Mode}}</h1>
 <p>{{.Host.Time}}, {{.Host.CPU}}, {{.Host.CPUs}} CPUs, Linux {{.Host.Kernel}}, {{.Host.Go}}<br><code>{{.Host.Command}}</code></p>
-{{range .Rows}}{{$label := .Label}}{{range .Problems}}<p class="bad">{{$label}}: {{.}}</p>{{end}}{{range .Doubts}}<p class="doubt">{{$label}}: {{.}}</p>{{end}}{{end}}
+{{range .Rows}}{{$label := .Label}}{{range .Problems}}<p class="bad">{{$label}}: {{.}}</p>{{end}}{{end}}
+{{range .Notes}}<p>{{.}}</p>{{end}}
 {{template "table" .Traffic}}
 {{template "table" .Relay}}
 {{if .Ratios}}<h2>Medians</h2><table><tr><th></th><th>A</th><th>B</th><th>B/A</th></tr>
-{{range .Ratios}}<tr><td>{{.Figure}}</td><td>{{printf "%.4g" .A}}</td><td>{{printf "%.4g" .B}}</td><td>{{printf "%.3f" .Ratio}}</td></tr>{{end}}</table>{{end}}
+{{range .Ratios}}<tr><td>{{.Figure}}</td><td>{{printf "%.4g" .A}}</td><td>{{printf "%.4g" .B}}</td><td>{{.Quotient}}</td></tr>{{end}}</table>{{end}}
+{{if .Doubtful}}<details><summary class="doubt">{{.Doubtful}} of {{len .Rows}} rows are doubtful</summary>
+{{range .Rows}}{{$label := .Label}}{{range .Doubts}}<div class="doubt">{{$label}}: {{.}}</div>{{end}}{{end}}</details>{{end}}
 <div class="plots">{{range .Plots}}<div>{{.}}</div>{{end}}</div>
 <pre>{{.Text}}</pre>
 </body></html>

@@ -36,7 +36,7 @@ func example() *Report {
 		row.Plots.CPU = append(row.Plots.CPU, CPUPoint{At: float64(i), Target: 30 + float64(i%3), Generator: 20, Resident: 100e6})
 	}
 	row.SetUp.Calls = 500
-	row.Limits = Limits{PortMin: 10000, PortMax: 29999, LimitedBy: "config"}
+	row.Limits = Limits{PortMin: 10000, PortMax: 29999, LimitedBy: "config", Shards: 1}
 	return &Report{Mode: "ramp", Rows: []Row{row, {Label: "empty"}}, Notes: []string{"a note"}, Ratios: []Ratio{{"CPU", 1, 2, 2}}}
 }
 
@@ -44,7 +44,7 @@ func TestTableHasEveryRowAndWhatIsWrong(t *testing.T) {
 	var out bytes.Buffer
 	example().Text(&out)
 	for _, want := range []string{"<run & more>", "empty", "FAILED      10 packets lost", "doubtful    the generator was busy", "ports 10000-29999",
-		"dropped: ahead 2, late 3", "note: a note", "B/A", "longest pause at most 120 us", "sockets     not told"} {
+		"dropped: ahead 2, late 3", "note: a note", "B/A", "ports, calls and shards not told", "longest pause at most 120 us", "sockets     not told"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the text has no %q:\n%s", want, out.String())
 		}
@@ -98,6 +98,9 @@ func TestPageNeedsNothingFromElsewhere(t *testing.T) {
 	}
 	if strings.Contains(page, "<run") {
 		t.Error("a label is not escaped")
+	}
+	if !strings.Contains(page, "1 of 2 rows are doubtful") || strings.Index(page, "the generator was busy") < strings.Index(page, "<table>") {
+		t.Error("doubts are not told, or in front of what was measured")
 	}
 	drawings := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1)
 	if len(drawings) != 8 {

@@ -4,6 +4,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -198,7 +199,15 @@ type Ratio struct {
 	Figure string  `json:"figure"`
 	A      float64 `json:"a"`
 	B      float64 `json:"b"`
-	Ratio  float64 `json:"b_over_a"`
+	Ratio  float64 `json:"b_over_a"` // 0: there is none, A is 0
+}
+
+// Quotient is the ratio as it is printed.
+func (x Ratio) Quotient() string {
+	if x.A == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", x.Ratio)
 }
 
 // OK says that no row has a problem.
@@ -209,6 +218,16 @@ func (r *Report) OK() bool {
 		}
 	}
 	return true
+}
+
+// Doubtful is how many rows may be wrong.
+func (r *Report) Doubtful() (n int) {
+	for _, row := range r.Rows {
+		if len(row.Doubts) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // OfTally fills in what the phones have counted.

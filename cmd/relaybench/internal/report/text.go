@@ -24,7 +24,7 @@ func (r *Report) Text(out io.Writer) {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(w, "median of\tA\tB\tB/A\t")
 		for _, x := range r.Ratios {
-			fmt.Fprintf(w, "%s\t%.4g\t%.4g\t%.3f\t\n", x.Figure, x.A, x.B, x.Ratio)
+			fmt.Fprintf(w, "%s\t%.4g\t%.4g\t%s\t\n", x.Figure, x.A, x.B, x.Quotient())
 		}
 		w.Flush()
 	}
@@ -60,8 +60,12 @@ func (r *Row) details(out io.Writer) {
 	}
 	fmt.Fprintf(out, "  generator   CPU %.1f %%, %.2f us a packet; late %s us; receive buffer drops %d, unsent %d, stalls %d\n",
 		g.CPUPercent, g.CPUPerPacket, g.Late, g.Dropped, g.Unsent, g.Stalls)
-	fmt.Fprintf(out, "  limits      ports %d-%d, calls %d by %s, %d shards, descriptors %d, generator: descriptors %d, receive buffer %d KiB; %d bytes, %d packets a second, %s, %s%s; %s\n",
-		l.PortMin, l.PortMax, l.CallsLimit, l.LimitedBy, l.Shards, l.TargetDescriptors, l.GeneratorDescriptors, l.ReceiveBuffer>>10,
+	relay := "ports, calls and shards not told"
+	if l.Shards > 0 {
+		relay = fmt.Sprintf("ports %d-%d, calls %d by %s, %d shards", l.PortMin, l.PortMax, l.CallsLimit, l.LimitedBy, l.Shards)
+	}
+	fmt.Fprintf(out, "  limits      %s, descriptors %s, generator: descriptors %d, receive buffer %d KiB; %d bytes, %d packets a second, %s, %s%s; %s\n",
+		relay, told(l.TargetDescriptors != 0, "%d", l.TargetDescriptors), l.GeneratorDescriptors, l.ReceiveBuffer>>10,
 		l.Payload, l.PacketsPerSecond, l.Profile, l.Source, with(l.Attach), l.scheduling())
 	for _, p := range r.Problems {
 		fmt.Fprintln(out, "  FAILED     ", p)
