@@ -234,7 +234,7 @@ type Node struct {
 	Shards       int
 	PacketsIn    uint64
 	PacketsOut   uint64
-	Drops        map[string]uint64
+	Drops        map[string]uint64 // by reason, those of sockets too
 	Violations   uint64
 	Attachments  int
 	Kinds        []KindView
@@ -242,6 +242,17 @@ type Node struct {
 	PortMin      int
 	PortMax      int
 	PortsResting int
+	Process      Process
+	Media        MediaPlane
+}
+
+// MediaPlane is what the shards' loops did since the start.
+type MediaPlane struct {
+	Wakeups, Calls           uint64 // returns from the kernel's wait; system calls for datagrams
+	ReceivedBytes, SentBytes uint64
+	ReceiveErrors            uint64
+	EventsLost               uint64 // too many came at once
+	Panics                   uint64
 }
 
 // KindView tells what can be attached.

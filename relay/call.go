@@ -197,7 +197,10 @@ func (c *Call) secure(ctx context.Context, remote *sdp.Remote, path *ice.Path) e
 	c.mu.Lock()
 	h := c.state.handshake
 	c.mu.Unlock()
+	link := newTurnstile(h.Conn, c.server.turns)
+	h.Conn = link // before Run, which alone reads it
 	session, err := h.Run(ctx)
+	link.done()
 	if err != nil {
 		return err
 	}

@@ -97,8 +97,8 @@ func (s *Server) reserve(n NewCall) (c *Call, existing bool, err error) {
 	if s.draining {
 		return nil, false, fail(Unavailable, "DRAINING", "", "this edge is shutting down: create the call on another")
 	}
-	if s.live >= s.limit {
-		return nil, false, fail(Exhausted, "CALLS_EXHAUSTED", "", "this edge holds %d calls, as many as fit (%s): try again when some have ended, or on another edge", s.live, s.limiter)
+	if s.live >= s.capacity.calls {
+		return nil, false, fail(Exhausted, "CALLS_EXHAUSTED", "", "this edge holds %d calls, as many as fit (%s): try again when some have ended, or on another edge", s.live, s.capacity.by)
 	}
 	at := 0
 	for i, load := range s.load {

@@ -35,6 +35,7 @@
 //	inbox.mu          events on their way from the shards; the shard takes it after a turn that made some
 //	Shard.mu          what was posted to a shard; the shard takes it only when there is something
 //	ice.Conn          the bounded queue between a shard and pion; taken by the shard for STUN and DTLS of set-up only
+//	turnstile.mu      whose turn it is in a handshake; in set-up only
 //	ice.checker.mu    what an agent's checks have shown; taken under an ice.Conn
 //	eventfd.mu        of udp: that a Wake never writes to a descriptor that was closed; once a coalesced Wake
 //	source.Folder.mu  clips by name

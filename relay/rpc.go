@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/onelane/onelane/ice/udp"
 	"github.com/onelane/onelane/relay/sdp"
 	"github.com/onelane/onelane/relay/shard"
 	"github.com/onelane/onelane/rtpx/dtmf"
@@ -274,8 +275,10 @@ func (s *Server) Node() Node {
 	n := Node{
 		Version: s.version, Started: s.wall(0), Shards: len(s.shards),
 		PortMin: int(s.config.Media.PortMin), PortMax: int(s.config.Media.PortMax),
-		CallsLimit: s.limit, LimitedBy: s.limiter, Drops: make(map[string]uint64),
+		CallsLimit: s.capacity.calls, LimitedBy: s.capacity.by, Drops: make(map[string]uint64),
+		Process: readProcess(),
 	}
+	n.Process.DescriptorsLimit = s.capacity.descriptors
 	for _, a := range s.config.Media.Addresses {
 		n.MediaAddrs = append(n.MediaAddrs, a.String())
 	}
@@ -304,14 +307,33 @@ func (s *Server) Node() Node {
 	}
 	for _, sh := range s.shards {
 		sh.Wait(func(t *shard.Turn) {
-			total := &t.Core.Totals
-			n.PacketsIn += total.PacketsIn
-			n.PacketsOut += total.PacketsOut
-			n.Violations += total.Violations
-			for name, count := range total.Drops.ByName() {
-				n.Drops[name] += count
-			}
+			n.add(&t.Core.Totals, t.Ports.Counters())
 		})
 	}
 	return n
+}
+
+// add counts what one shard did.
+func (n *Node) add(total *shard.Totals, sockets udp.Counters) {
+	n.PacketsIn += total.PacketsIn
+	n.PacketsOut += total.PacketsOut
+	n.Violations += total.Violations
+	for name, count := range total.Drops.ByName() {
+		n.Drops[name] += count
+	}
+	for name, count := range map[string]uint64{
+		"too_long": sockets.TooLong, "send_full": sockets.SendAgain, "send_unreachable": sockets.SendUnreachable, "send_error": sockets.SendErrors,
+	} {
+		if count > 0 {
+			n.Drops[name] += count
+		}
+	}
+	m := &n.Media
+	m.Wakeups += sockets.Wakeups
+	m.Calls += sockets.Calls
+	m.ReceivedBytes += sockets.ReceivedBytes
+	m.SentBytes += sockets.SentBytes
+	m.ReceiveErrors += sockets.ReceiveErrors
+	m.EventsLost += total.EventsLost
+	m.Panics += total.Panics
 }

@@ -52,8 +52,8 @@ type Server struct {
 	allow    func(netip.Addr) error
 	shards   []*shard.Shard
 	journal  *eventLog
-	limit    int
-	limiter  string
+	capacity capacity
+	turns    turns          // of handshakes
 	sessions sync.WaitGroup // every goroutine of a call
 	stop     chan struct{}
 	stopped  chan struct{}
@@ -100,6 +100,7 @@ func New(o Options) (*Server, error) {
 		origin:  time.Now(),
 		certs:   cert,
 		journal: newEventLog(),
+		turns:   newTurns(),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 		inbox:   inbox{ready: make(chan struct{}, 1)},
@@ -117,7 +118,8 @@ func New(o Options) (*Server, error) {
 		own = append(own, a.Local, a.Public)
 	}
 	s.allow = sdp.AllowPublic(o.Config.Media.AllowNetworks, own...)
-	s.limit, s.limiter = Capacity(o.Config, o.Descriptors)
+	s.capacity.descriptors = o.Descriptors
+	s.capacity.calls, s.capacity.by = Capacity(o.Config, o.Descriptors)
 	for range shards {
 		ports, err := o.NewPorts()
 		if err != nil {
@@ -128,6 +130,13 @@ func New(o Options) (*Server, error) {
 	}
 	go s.run()
 	return s, nil
+}
+
+// capacity is how many calls fit and what bounds that, as Capacity says, and how many descriptors the process may have.
+type capacity struct {
+	calls       int
+	by          string
+	descriptors int
 }
 
 // Capacity is how many calls fit, and what bounds it: "config", "ports" or "descriptors". descriptors is how many sockets the process may

@@ -42,7 +42,8 @@ type bench struct {
 	node     controlpb.RelayServiceClient
 	exchange *farend.Exchange
 	fleet    *fleet.Fleet
-	empty    proc.Usage // of the relay before its first call
+	empty    proc.Usage      // of the relay before its first call
+	first    *controlpb.Node // what it told then
 	progress *progress
 	mixes    int  // that were attached
 	changed  bool // since packets were counted
@@ -82,6 +83,11 @@ func (b *bench) open(ctx context.Context, most int) error {
 	if err := b.ready(ctx, address); err != nil {
 		return err
 	}
+	answer, err := b.node.GetNode(ctx, &controlpb.GetNodeRequest{})
+	if err != nil {
+		return fmt.Errorf("ask the relay what it holds: %w", err)
+	}
+	b.first = answer.GetNode()
 	if b.pid != 0 {
 		if b.empty, err = proc.Read(b.pid); err != nil {
 			return err
@@ -190,8 +196,19 @@ func (b *bench) close() error {
 	return errors.Join(problems...)
 }
 
+// room is how many calls the relay can take besides those that it had before; most when it does not say.
+func (b *bench) room(most int) int {
+	if limit := int(b.first.GetCallsLimit()); limit > 0 {
+		return min(most, limit-int(b.first.GetCalls()))
+	}
+	return most
+}
+
 // resize sets calls up or ends some, with progress.
 func (b *bench) resize(ctx context.Context, n int) error {
+	if room := b.room(n); n > room {
+		return fmt.Errorf("%d calls do not fit: the relay takes %d more (%d of %d, limited by %s)", n, room, b.first.GetCalls(), b.first.GetCallsLimit(), limiter(b.first))
+	}
 	b.changed = true
 	done := b.progress.every(func() string { return fmt.Sprintf("set-up: %d of %d calls", b.fleet.Size(), n) })
 	defer done()
@@ -206,16 +223,22 @@ func raiseDescriptors() {
 	}
 }
 
+// limiter names what bounds the relay's calls.
+func limiter(n *controlpb.Node) string {
+	return strings.ToLower(strings.TrimPrefix(n.GetLimitedBy().String(), "CAPACITY_LIMIT_"))
+}
+
 func (b *bench) limits(n *controlpb.Node) report.Limits {
 	l := b.settings.load
 	profile, _ := l.srtp() // was checked
 	limits := report.Limits{
 		PortMin: int(n.GetPortMin()), PortMax: int(n.GetPortMax()), CallsLimit: int(n.GetCallsLimit()), Shards: int(n.GetShards()),
-		LimitedBy:            strings.ToLower(strings.TrimPrefix(n.GetLimitedBy().String(), "CAPACITY_LIMIT_")),
+		LimitedBy:            limiter(n),
 		GeneratorDescriptors: proc.DescriptorLimit(os.Getpid()), ReceiveBuffer: b.exchange.ReceiveBuffer(),
 		Payload: l.payload, PacketsPerSecond: l.pps, Profile: profile.String(), Source: string(l.source()), Attach: strings.Join(l.attach, ","),
 		Realtime: b.exchange.Thread() != 0, Nice: b.settings.relay.nice, TargetCPUs: b.settings.relay.cpus, GeneratorCPUs: l.cpus,
 	}
+	limits.TargetDescriptors = int(n.GetProcess().GetDescriptorsLimit())
 	if b.pid != 0 {
 		limits.TargetDescriptors = proc.DescriptorLimit(b.pid)
 	}

@@ -22,6 +22,7 @@ type churn struct {
 	most  int           // calls at a time
 
 	done    atomic.Uint64 // set up
+	ended   atomic.Uint64 // torn down
 	skipped atomic.Uint64 // not begun: most were there
 	failed  atomic.Value  // the first error
 }
@@ -52,7 +53,7 @@ With --rate 0 as many are set up as --parallel ones can, one after the other.`,
 				if err != nil {
 					return err
 				}
-				row.SetUp.PerSecond = float64(c.done.Load()) / row.Seconds
+				row.SetUp.PerSecond, row.SetUp.Ended = float64(c.done.Load())/row.Seconds, float64(c.ended.Load())/row.Seconds
 				r.Rows = append(r.Rows, row)
 				r.Notes = append(r.Notes, c.notes(row, live.Failed)...)
 				return nil
@@ -70,8 +71,8 @@ With --rate 0 as many are set up as --parallel ones can, one after the other.`,
 const churnSetUp = 2 * time.Second
 
 func (c *churn) notes(row report.Row, liveFailed int) []string {
-	notes := []string{fmt.Sprintf("%.1f set-ups a second beside %d live calls, wanted %v; %d left out because %d were under way",
-		row.SetUp.PerSecond, row.Calls, c.rate, c.skipped.Load(), c.most)}
+	notes := []string{fmt.Sprintf("%.1f set-ups and %.1f tear-downs a second beside %d live calls, wanted %s; %d left out because %d were under way",
+		row.SetUp.PerSecond, row.SetUp.Ended, row.Calls, c.wanted(), c.skipped.Load(), c.most)}
 	if err := c.failed.Load(); err != nil {
 		notes = append(notes, fmt.Sprintf("the first failure: %v", err))
 	}
@@ -79,6 +80,13 @@ func (c *churn) notes(row report.Row, liveFailed int) []string {
 		notes = append(notes, fmt.Sprintf("%d set-ups of live calls failed", liveFailed))
 	}
 	return notes
+}
+
+func (c *churn) wanted() string {
+	if c.rate == 0 {
+		return "as many as possible"
+	}
+	return fmt.Sprint(c.rate)
 }
 
 // run sets calls up for a time and awaits the end of each.
@@ -136,5 +144,9 @@ func (c *churn) call(ctx context.Context) {
 	_ = wait(ctx, c.hold)
 	if err := c.bench.fleet.End(whole, call); err != nil {
 		c.failed.CompareAndSwap(nil, err.Error())
+		return
+	}
+	if ctx.Err() == nil {
+		c.ended.Add(1)
 	}
 }

@@ -109,8 +109,15 @@ var figures = []struct {
 	of   func(*report.Row) float64
 }{
 	{"CPU us a relayed packet", func(r *report.Row) float64 { return r.Target.CPUPerRelayed }},
+	{"  user", func(r *report.Row) float64 { return r.Target.UserPerRelayed }},
+	{"  system", func(r *report.Row) float64 { return r.Target.SystemPerRelayed }},
+	{"system calls a relayed packet", func(r *report.Row) float64 { return r.Target.Sockets.CallsPerPacket }},
+	{"wake-ups a relayed packet", func(r *report.Row) float64 { return r.Target.Sockets.WakeupsPerPacket }},
 	{"CPU %", func(r *report.Row) float64 { return r.Target.CPUPercent }},
 	{"waits a packet", func(r *report.Row) float64 { return r.Target.WaitsPerPacket }},
+	{"heap KB a call, with garbage", func(r *report.Row) float64 { return float64(r.Target.Runtime.HeapPerCall) / 1024 }},
+	{"goroutines", func(r *report.Row) float64 { return float64(r.Target.Runtime.Goroutines) }},
+	{"longest GC pause us", func(r *report.Row) float64 { return r.Target.Runtime.PauseMax }},
 	{"RSS MB", func(r *report.Row) float64 { return float64(r.Target.Resident) / 1e6 }},
 	{"added latency p50 us", func(r *report.Row) float64 { return r.Latency.P50 }},
 	{"added latency p99 us", func(r *report.Row) float64 { return r.Latency.P99 }},

@@ -67,9 +67,11 @@ order, added latency, pacing, and whether SSRC, sequence number and timestamp go
 The relay is a running one (--relayd, with --pid for its CPU and memory when it is on this host) or one that is started on loopback for
 the measurement (--start). It must allow the phones' network: media.allow_networks 127.0.0.0/8 on loopback.
 
-The table shows for each row: packets sent and lost, added latency (sent to received, by the kernel's stamp) in microseconds, the 99th
-percentile of the pacing error, the relay's CPU in per cent of one CPU and in microseconds a packet that it received, its memory, and
-beside it this program's own CPU and how late it sent.
+The first table shows for each row what the phones saw: packets sent and lost, added latency (sent to received, by the kernel's stamp) in
+microseconds, the pacing error, and beside it this program's own CPU and how late it sent. The second shows what the relay used: CPU in per
+cent of one CPU and in microseconds a packet that it received, from /proc; system calls of its media sockets and wake-ups a packet,
+goroutines, heap and stacks a call, collections and the longest pause, as it tells itself. "not told" stands where it does not. Below,
+every row has the limits that its figures hold within.
 
 Exit codes: 0 good, 1 the relay lost packets or broke a stream (or a set-up), 2 wrong usage, 3 no measurement.`,
 		SilenceUsage:  true,

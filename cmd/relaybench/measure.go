@@ -12,7 +12,6 @@ import (
 
 	"github.com/onelane/onelane/cmd/relaybench/internal/proc"
 	"github.com/onelane/onelane/cmd/relaybench/internal/report"
-	"github.com/onelane/onelane/cmd/relaybench/internal/target"
 	"github.com/onelane/onelane/relay/control/controlpb"
 )
 
@@ -24,11 +23,10 @@ const (
 
 // reading is what relay and generator have used at one time.
 type reading struct {
-	at      time.Time
-	target  proc.Usage
-	own     proc.Usage
-	node    *controlpb.Node
-	garbage target.Garbage
+	at     time.Time
+	target proc.Usage
+	own    proc.Usage
+	node   *controlpb.Node
 }
 
 func (b *bench) read(ctx context.Context) (reading, error) {
@@ -42,9 +40,6 @@ func (b *bench) read(ctx context.Context) (reading, error) {
 }
 
 func (b *bench) usage(r *reading) error {
-	if b.process != nil {
-		r.garbage = b.process.Garbage()
-	}
 	r.at = time.Now()
 	var err error
 	if r.own, err = proc.Read(os.Getpid()); err != nil {
@@ -64,9 +59,6 @@ func (b *bench) measure(ctx context.Context, label string, duration time.Duratio
 			return row, err
 		}
 		b.changed = false
-	}
-	if b.process != nil {
-		b.process.ResetPause()
 	}
 	before, err := b.read(ctx)
 	if err != nil {
@@ -169,20 +161,12 @@ func (b *bench) fill(row *report.Row, before, after reading) {
 		}
 	}
 	if b.pid != 0 {
-		cpu := after.target.CPU() - before.target.CPU()
-		t.CPUPercent, t.UserPercent = percent(cpu, passed), percent(after.target.User-before.target.User, passed)
-		t.CPUPerRelayed, t.CPUPerDatagram = each(cpu, t.Relayed), each(cpu, t.Relayed+t.Forwarded)
-		t.Resident, t.Descriptors, t.Threads = after.target.Resident, after.target.Descriptors, after.target.Threads
-		if row.Calls > 0 {
-			t.ResidentPerCall = (after.target.Resident - b.empty.Resident) / int64(row.Calls)
-		}
-		if t.Relayed > 0 {
-			t.WaitsPerPacket = float64(after.target.Waits-before.target.Waits) / float64(t.Relayed)
-		}
+		b.used(t, row.Calls, before, after)
 	}
-	if b.process != nil {
-		gc, earlier := after.garbage, before.garbage
-		t.Runtime = report.Runtime{Known: true, Cycles: gc.Cycles - earlier.Cycles, PauseMax: float64(gc.Pause) / 1e3, HeapLive: gc.Live}
+	t.Runtime = ofRuntime(n.GetProcess(), o.GetProcess(), b.first.GetProcess(), row.Calls, t.Relayed)
+	t.Sockets = ofSockets(n.GetMediaPlane(), o.GetMediaPlane(), t.Relayed)
+	if t.Descriptors == 0 {
+		t.Descriptors = int(n.GetProcess().GetDescriptors())
 	}
 	own := after.own.CPU() - before.own.CPU()
 	g.CPUPercent, g.CPUPerPacket = percent(own, passed), each(own, row.Traffic.Sent+row.Traffic.Received+row.Traffic.Silence+2*row.Traffic.Mirrored)
@@ -191,6 +175,24 @@ func (b *bench) fill(row *report.Row, before, after reading) {
 		Calls: timings.Keys.Count(), Failed: timings.Failed, Waited: timings.Waited,
 		Create: report.SpreadOf(&timings.Create, time.Millisecond), Keys: report.SpreadOf(&timings.Keys, time.Millisecond),
 		Whole: report.SpreadOf(&timings.Whole, time.Millisecond),
+	}
+}
+
+// used writes what the kernel tells about the relay.
+func (b *bench) used(t *report.Target, calls int, before, after reading) {
+	passed := after.at.Sub(before.at)
+	user, system := after.target.User-before.target.User, after.target.System-before.target.System
+	t.CPU = report.CPU{
+		CPUPercent: percent(user+system, passed), UserPercent: percent(user, passed), SystemPercent: percent(system, passed),
+		CPUPerRelayed: each(user+system, t.Relayed), UserPerRelayed: each(user, t.Relayed), SystemPerRelayed: each(system, t.Relayed),
+		CPUPerDatagram: each(user+system, t.Relayed+t.Forwarded),
+	}
+	t.Resident, t.Descriptors, t.Threads = after.target.Resident, after.target.Descriptors, after.target.Threads
+	if calls > 0 {
+		t.ResidentPerCall = (after.target.Resident - b.empty.Resident) / int64(calls)
+	}
+	if t.Relayed > 0 {
+		t.WaitsPerPacket = float64(after.target.Waits-before.target.Waits) / float64(t.Relayed)
 	}
 }
 

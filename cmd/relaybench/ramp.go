@@ -23,6 +23,9 @@ func rampCommand() *cobra.Command {
 			if from < 1 || to < from || step < 1 {
 				return usageError{fmt.Errorf("--from %d --to %d --step %d: from 1 up, by 1 or more", from, to, step)}
 			}
+			if err := noCalls(cmd); err != nil {
+				return err
+			}
 			return runMode(cmd, &s, mode{"ramp", func() int { return to }, func(ctx context.Context, b *bench, r *report.Report) error {
 				for n := from; n <= to; n += step {
 					row, err := b.level(ctx, n, duration)
@@ -55,6 +58,7 @@ func (b *bench) level(ctx context.Context, n int, duration time.Duration) (repor
 // bounds are what a number of calls must keep to be held.
 type bounds struct {
 	latency, pacing time.Duration // 99th percentiles
+	worst           time.Duration // the pacing error of any packet; 0: not bounded
 }
 
 // held says whether a row keeps the bounds, and if not what it breaks.
@@ -66,6 +70,8 @@ func (l bounds) held(r *report.Row) (bool, string) {
 		return false, fmt.Sprintf("p99 added latency %.2f ms is over %v", r.Latency.P99/1e3, l.latency)
 	case r.Pacing.P99 > float64(l.pacing)/1e3:
 		return false, fmt.Sprintf("p99 pacing error %.2f ms is over %v", r.Pacing.P99/1e3, l.pacing)
+	case l.worst > 0 && r.Pacing.Max > float64(l.worst)/1e3:
+		return false, fmt.Sprintf("the longest pacing error %.2f ms is over %v", r.Pacing.Max/1e3, l.worst)
 	}
 	return true, ""
 }
@@ -104,6 +110,9 @@ func kneeCommand() *cobra.Command {
 			if q.from < 1 || q.most < q.from || q.precision < 1 || q.tries < 1 {
 				return usageError{fmt.Errorf("--from, --to, --precision and --tries: 1 or more, and --to not below --from")}
 			}
+			if err := noCalls(cmd); err != nil {
+				return err
+			}
 			return runMode(cmd, &s, mode{"knee", func() int { return q.most }, func(ctx context.Context, b *bench, r *report.Report) error {
 				return b.knee(ctx, r, q, l, duration)
 			}})
@@ -117,6 +126,7 @@ func kneeCommand() *cobra.Command {
 	f.IntVar(&q.tries, "tries", 2, "how often a number has to fail")
 	f.DurationVar(&l.latency, "max-latency", 2*time.Millisecond, "99th percentile of the added latency, at most")
 	f.DurationVar(&l.pacing, "max-pacing", 10*time.Millisecond, "99th percentile of the pacing error, at most")
+	f.DurationVar(&l.worst, "worst-pacing", 60*time.Millisecond, "pacing error of any packet, at most: more than a phone's shortest jitter buffer hides; 0: not bounded")
 	f.DurationVarP(&duration, "time", "t", 10*time.Second, "how long packets are counted at each number")
 	return cmd
 }
@@ -137,6 +147,9 @@ func (b *bench) holds(ctx context.Context, r *report.Report, n int, q search, l 
 			r.Rows = append(r.Rows, row)
 			return true, true, nil
 		}
+		if late := row.Generator.Late.Max; l.worst > 0 && late > float64(l.worst)/2e3 {
+			row.Doubts = append(row.Doubts, fmt.Sprintf("a packet was sent %.1f ms late, which a pacing error may come from", late/1e3))
+		}
 		if len(row.Doubts) == 0 {
 			failures++
 		}
@@ -151,6 +164,11 @@ func (b *bench) holds(ctx context.Context, r *report.Report, n int, q search, l 
 
 func (b *bench) knee(ctx context.Context, r *report.Report, q search, l bounds, duration time.Duration) error {
 	var held, failed, doubtful int
+	bounded := ""
+	if room := b.room(q.most); room < q.most {
+		q.most = room
+		bounded = fmt.Sprintf("; the relay takes no more than %d (limited by %s)", room, limiter(b.first))
+	}
 	for n := q.next(0, 0); n > 0; n = q.next(held, failed) {
 		good, sound, err := b.holds(ctx, r, n, q, l, duration)
 		if err != nil {
@@ -168,6 +186,10 @@ func (b *bench) knee(ctx context.Context, r *report.Report, q search, l bounds, 
 			break
 		}
 	}
+	if held == 0 && len(r.Rows) > 0 {
+		last := &r.Rows[len(r.Rows)-1]
+		last.Problems = append(last.Problems, "not one number of calls was held")
+	}
 	r.Summary = map[string]any{"calls_held": held, "calls_failed": failed, "max_latency_us": float64(l.latency) / 1e3, "max_pacing_us": float64(l.pacing) / 1e3}
 	note := fmt.Sprintf("knee: %d calls held, %d not", held, failed)
 	if failed == 0 {
@@ -176,6 +198,6 @@ func (b *bench) knee(ctx context.Context, r *report.Report, q search, l bounds, 
 	if doubtful > 0 {
 		note += fmt.Sprintf("; %d numbers failed only while the generator itself was disturbed: the knee may be higher", doubtful)
 	}
-	r.Notes = append(r.Notes, note)
+	r.Notes = append(r.Notes, note+bounded)
 	return nil
 }

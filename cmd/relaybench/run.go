@@ -83,8 +83,8 @@ func newReport(mode string) *report.Report {
 		}
 	}
 	return &report.Report{Mode: mode, Host: host, Rows: []report.Row{}, Notes: []string{
-		"us/relayed is the relay's user and system time over the datagrams that it received; CPU time has steps of 10 ms",
-		"goroutines and system calls of the relay are not told by /proc, so they are not here; waits are its voluntary context switches",
+		"what is a packet's is over the RTP packets that the relay received; CPU time is the kernel's, in steps of 10 ms",
+		"goroutines, heap, stacks, collections, system calls and wake-ups are what the relay tells (GetNode); system calls are those of its media sockets, waits all voluntary context switches of its process",
 	}}
 }
 

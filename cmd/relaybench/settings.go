@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/onelane/onelane/cmd/relaybench/internal/farend"
@@ -107,8 +108,10 @@ func (s *settings) check() error {
 	switch {
 	case (r.address == "") == (r.start == ""):
 		return usageError{fmt.Errorf("give either --relayd, for one that runs, or --start")}
-	case r.start == "" && (r.config != "" || len(r.set) > 0 || r.cpus != ""):
-		return usageError{fmt.Errorf("--config, --set and --relay-cpus are for a relayd that is started: give --start")}
+	case r.start == "" && (r.config != "" || len(r.set) > 0 || len(r.env) > 0 || r.ports != "" || r.cpus != "" || r.nice != 0 || r.keep):
+		return usageError{fmt.Errorf("--config, --set, --env, --ports, --relay-cpus, --relay-nice and --keep are for a relayd that is started: give --start")}
+	case r.start != "" && r.pid != 0:
+		return usageError{fmt.Errorf("--pid is for a relayd that runs; that of one that is started is known")}
 	case l.calls < 1:
 		return usageError{fmt.Errorf("--calls %d: at least 1", l.calls)}
 	case l.payload < farend.MinPayload || l.payload > farend.MaxPayload:
@@ -135,6 +138,14 @@ func (s *settings) check() error {
 		if _, err := cpuList(cpus); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// noCalls refuses --calls in modes that choose their own numbers: it would be ignored without a word.
+func noCalls(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("calls") {
+		return usageError{fmt.Errorf("--calls: %s goes from --from to --to", cmd.Name())}
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ func soakCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "soak", Short: "The same calls for a long time, a row now and then", Args: noArgs,
 		Example: "  relaybench soak --relayd 127.0.0.1:7070 --pid 1234 --calls 200 --time 12h --row 10m",
+		Long: `soak keeps --calls calls alive and gives a row for every --row of them. Half a second between two rows is not counted, so that what is on its way
+at the end of a row is not taken for lost. At the end it says what has grown.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if every < time.Second || duration < every {
 				return usageError{fmt.Errorf("--row is 1s or more, --time not shorter")}
@@ -50,6 +52,10 @@ func (b *bench) soak(ctx context.Context, r *report.Report, rows int, every time
 		r.Rows = append(r.Rows, row)
 	}
 	first, last := r.Rows[0].Target, r.Rows[len(r.Rows)-1].Target
+	if a, z := first.Runtime, last.Runtime; a.Known && z.Known {
+		r.Notes = append(r.Notes, fmt.Sprintf("from the first row to the last: goroutines %+d, heap alive %+.1f MB, stacks %+.1f MB",
+			z.Goroutines-a.Goroutines, float64(z.HeapLive-a.HeapLive)/1e6, float64(z.Stack-a.Stack)/1e6))
+	}
 	if first.PID != 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("from the first row to the last: memory %+.1f MB, descriptors %+d, CPU a packet %+.1f %%",
 			float64(last.Resident-first.Resident)/1e6, last.Descriptors-first.Descriptors,

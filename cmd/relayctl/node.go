@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,7 @@ func showNode(t *table, n *pb.Node) {
 		t.row("VIOLATIONS", strconv.FormatUint(n.GetViolations(), 10))
 	}
 	t.field("drops", counts(n.GetDrops()))
+	showProcess(t, n)
 	for _, k := range n.GetKinds() {
 		t.row("", "")
 		source := ""
@@ -55,6 +57,31 @@ func showNode(t *table, n *pb.Node) {
 		}
 	}
 }
+
+// showProcess tells what the edge's process holds and what its media loops did; an older edge does not say.
+func showProcess(t *table, n *pb.Node) {
+	if p := n.GetProcess(); p != nil {
+		pause := "never stood still"
+		if p.GetGcPauseMax() != nil {
+			pause = "longest pause at most " + p.GetGcPauseMax().AsDuration().Round(time.Microsecond).String()
+		}
+		t.row("process", fmt.Sprintf("%d goroutines, heap %s (%s alive), stacks %s, %d of %d descriptors",
+			p.GetGoroutines(), megabytes(p.GetHeapBytes()), megabytes(p.GetHeapLiveBytes()), megabytes(p.GetStackBytes()), p.GetDescriptors(), p.GetDescriptorsLimit()))
+		t.row("collector", fmt.Sprintf("%d cycles, %s", p.GetGcCycles(), pause))
+	}
+	if m := n.GetMediaPlane(); m != nil {
+		t.row("sockets", fmt.Sprintf("%d wake-ups, %d system calls, %s received, %s sent, receive errors %d",
+			m.GetWakeups(), m.GetSystemCalls(), megabytes(m.GetBytesReceived()), megabytes(m.GetBytesSent()), m.GetReceiveErrors()))
+		if m.GetEventsLost() > 0 {
+			t.row("EVENTS LOST", strconv.FormatUint(m.GetEventsLost(), 10))
+		}
+		if m.GetPanics() > 0 {
+			t.row("PANICS", strconv.FormatUint(m.GetPanics(), 10))
+		}
+	}
+}
+
+func megabytes(n uint64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 func hint(p *pb.KindParameter) string {
 	switch {

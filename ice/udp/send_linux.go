@@ -26,6 +26,7 @@ func (p *epollPorts) send(d *Datagram) {
 		length = p.address(d.Remote)
 		name = uintptr(unsafe.Pointer(&p.name))
 	}
+	p.count.Calls++
 	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(p.sockets[d.Port].fd), uintptr(unsafe.Pointer(unsafe.SliceData(d.Data))),
 		uintptr(len(d.Data)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, name, length)
 	if errno != 0 {

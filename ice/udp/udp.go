@@ -54,6 +54,7 @@ type Counters struct {
 	Received, Sent           uint64 // datagrams
 	ReceivedBytes, SentBytes uint64
 	Wakeups                  uint64 // returns from the kernel's wait
+	Calls                    uint64 // system calls for datagrams: waits, receives and sends, failed ones too; 0 where they are not seen
 	TooLong                  uint64 // received datagrams longer than MaxDatagram
 	ReceiveErrors            uint64 // ICMP errors and the like; never fatal
 	SendAgain                uint64 // socket buffer full (EAGAIN, ENOBUFS)

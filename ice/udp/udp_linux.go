@@ -87,6 +87,7 @@ func (p *epollPorts) probe() {
 	p.until = unix.Timespec{}
 	_, errno := p.block(len(p.ready), 0)
 	p.pwait2 = errno == 0
+	p.count = Counters{} // this was no wait for a datagram
 }
 
 // cookie is what epoll hands back: the port in one half, its generation in the other.
@@ -248,6 +249,7 @@ func (p *epollPorts) Receive(batch []Datagram, wait time.Duration) (int, error) 
 
 // look asks without waiting.
 func (p *epollPorts) look(limit int) (int, syscall.Errno) {
+	p.count.Calls++
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.ready[0])), uintptr(limit), 0, 0, 0)
 	if errno != 0 {
 		return 0, errno
@@ -263,6 +265,7 @@ const shortWait = 2 * time.Millisecond
 
 // block waits; negative: without limit.
 func (p *epollPorts) block(limit int, wait time.Duration) (int, syscall.Errno) {
+	p.count.Calls++
 	var n uintptr
 	var errno syscall.Errno
 	ready := uintptr(unsafe.Pointer(&p.ready[0]))
@@ -302,6 +305,7 @@ func (p *epollPorts) round(batch []Datagram, n int) int {
 	for i := range p.ready[:n] {
 		port, generation := Port(uint32(p.ready[i].Fd)), p.ready[i].Pad
 		if port == wakeCookie {
+			p.count.Calls++
 			p.event.drain()
 			continue
 		}
@@ -331,6 +335,7 @@ func (p *epollPorts) round(batch []Datagram, n int) int {
 func (p *epollPorts) read(fd int32, port Port, d *Datagram, slot int) (taken int, more bool) {
 	b := p.slab[slot*slotSize : (slot+1)*slotSize : (slot+1)*slotSize]
 	p.length = unix.SizeofSockaddrInet6
+	p.count.Calls++
 	// MSG_TRUNC makes the kernel tell the true length of what did not fit.
 	r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), MaxDatagram,
 		unix.MSG_DONTWAIT|unix.MSG_TRUNC, uintptr(unsafe.Pointer(&p.name)), uintptr(unsafe.Pointer(&p.length)))

@@ -167,6 +167,39 @@ func TestRefusedSendsAreCounted(t *testing.T) {
 }
 
 // An event that carries an older generation is about a port that is closed: it must not read the one that has the number now.
+func TestEverySystemCallForDatagramsIsCounted(t *testing.T) {
+	p := newEpoll(t, Options{})
+	batch := make([]Datagram, 8)
+	var to [3]Datagram
+	from, _ := open(t, p, local4)
+	for i := range to {
+		_, at := open(t, p, local4)
+		to[i] = Datagram{Port: from, Remote: at, Data: []byte("x")}
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want uint64
+	}{
+		{"nothing to read, no wait", func() error { _, err := p.Receive(batch, 0); return err }, 1},
+		{"nothing to read, a wait", func() error { _, err := p.Receive(batch, time.Millisecond); return err }, 2},
+		{"three sent", func() error { p.Send(to[:]); return nil }, 3},
+		{"three ports read after one look", func() error { _, err := p.Receive(batch, time.Second); return err }, 4},
+		{"a port that is not open", func() error { p.Send([]Datagram{{Port: 99, Remote: to[0].Remote}}); return nil }, 0},
+		{"woken: a look, a read of the eventfd", func() error { p.Wake(); _, err := p.Receive(batch, time.Second); return err }, 2},
+		{"a lone port for the first time: one read", func() error { p.Send(to[:1]); _, err := p.Receive(batch, time.Second); return err }, 3},
+		{"and again: it is read until it is empty", func() error { p.Send(to[:1]); _, err := p.Receive(batch, time.Second); return err }, 4},
+	} {
+		before := p.Counters().Calls
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Counters().Calls - before; got != step.want {
+			t.Errorf("%s: %d calls counted, %d made", step.name, got, step.want)
+		}
+	}
+}
+
 func TestEventOfAClosedPortIsIgnored(t *testing.T) {
 	p := newEpoll(t, Options{})
 	old, _ := open(t, p, local4)

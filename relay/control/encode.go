@@ -98,6 +98,7 @@ func encodeNode(n *relay.Node) *pb.Node {
 		PacketsReceived: n.PacketsIn, PacketsSent: n.PacketsOut, Drops: maps.Clone(n.Drops), Violations: n.Violations,
 		Attachments: int32(n.Attachments), Kinds: make([]*pb.Kind, len(n.Kinds)), MediaAddresses: n.MediaAddrs,
 		PortMin: int32(n.PortMin), PortMax: int32(n.PortMax), PortsResting: int32(n.PortsResting),
+		Process: encodeProcess(&n.Process), MediaPlane: encodeMediaPlane(&n.Media),
 	}
 	for i, k := range n.Kinds {
 		kind := &pb.Kind{Name: k.Name, Doc: text(k.Doc), CanSource: k.CanSource, Params: make([]*pb.KindParameter, len(k.Params))}
@@ -107,6 +108,26 @@ func encodeNode(n *relay.Node) *pb.Node {
 		out.Kinds[i] = kind
 	}
 	return out
+}
+
+func encodeProcess(p *relay.Process) *pb.Process {
+	out := &pb.Process{
+		Goroutines: int64(p.Goroutines), HeapBytes: p.Heap, HeapLiveBytes: p.HeapLive, StackBytes: p.Stack, ObjectsAllocated: p.Allocated,
+		Descriptors: int32(p.Descriptors), DescriptorsLimit: int32(p.DescriptorsLimit), GcCycles: p.Collections,
+		GcPauses: make([]*pb.GcPauses, len(p.Pauses)),
+	}
+	for i, c := range p.Pauses {
+		out.GcPauses[i] = &pb.GcPauses{AtMost: durationpb.New(c.AtMost), Count: c.Count}
+		out.GcPauseMax = out.GcPauses[i].AtMost
+	}
+	return out
+}
+
+func encodeMediaPlane(m *relay.MediaPlane) *pb.MediaPlane {
+	return &pb.MediaPlane{
+		Wakeups: m.Wakeups, SystemCalls: m.Calls, BytesReceived: m.ReceivedBytes, BytesSent: m.SentBytes,
+		ReceiveErrors: m.ReceiveErrors, EventsLost: m.EventsLost, Panics: m.Panics,
+	}
 }
 
 func encodeCallDirection(d relay.CallDirection) pb.CallDirection {

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/onelane/onelane/relay/control/controlpb"
@@ -129,6 +130,26 @@ func TestNodeListsWhatCanBeAttached(t *testing.T) {
 	if n.GetLimitedBy() != pb.CapacityLimit_CAPACITY_LIMIT_PORTS || n.GetCallsLimit() != 500 || len(n.GetKinds()) != 2 ||
 		!n.GetKinds()[0].GetParams()[0].GetRequired() || n.GetKinds()[0].GetParams()[1].GetDefaultValue() != "1" || n.GetDrops()["replay"] != 3 {
 		t.Errorf("node: %v", n)
+	}
+}
+
+func TestNodeTellsItsProcessAndItsMediaPlane(t *testing.T) {
+	_, c := client(t)
+	r, err := c.GetNode(within(t), &pb.GetNodeRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &pb.Node{
+		Process: &pb.Process{
+			Goroutines: 27, HeapBytes: 30 << 20, HeapLiveBytes: 20 << 20, StackBytes: 1 << 20, ObjectsAllocated: 5000, Descriptors: 61,
+			DescriptorsLimit: 20000, GcCycles: 4, GcPauseMax: durationpb.New(320 * time.Microsecond),
+			GcPauses: []*pb.GcPauses{{AtMost: durationpb.New(80 * time.Microsecond), Count: 7}, {AtMost: durationpb.New(320 * time.Microsecond), Count: 1}},
+		},
+		MediaPlane: &pb.MediaPlane{Wakeups: 700, SystemCalls: 3400, BytesReceived: 92000, BytesSent: 91080, ReceiveErrors: 1},
+	}
+	got := &pb.Node{Process: r.GetNode().GetProcess(), MediaPlane: r.GetNode().GetMediaPlane()}
+	if !proto.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
 	}
 }
 

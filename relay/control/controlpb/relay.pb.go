@@ -4043,11 +4043,12 @@ type Node struct {
 	LimitedBy CapacityLimit `protobuf:"varint,6,opt,name=limited_by,json=limitedBy,proto3,enum=onelane.relay.v1.CapacityLimit" json:"limited_by,omitempty"`
 	// Data-plane loops.
 	Shards int32 `protobuf:"varint,7,opt,name=shards,proto3" json:"shards,omitempty"`
-	// Datagrams received since the start.
+	// RTP packets accepted since the start: from phones, authentic ones, and from RTP legs.
 	PacketsReceived uint64 `protobuf:"varint,8,opt,name=packets_received,json=packetsReceived,proto3" json:"packets_received,omitempty"`
-	// Datagrams sent since the start.
+	// RTP packets sent since the start, to phones and to RTP legs.
 	PacketsSent uint64 `protobuf:"varint,9,opt,name=packets_sent,json=packetsSent,proto3" json:"packets_sent,omitempty"`
-	// Datagrams and packets dropped since the start, by reason; only reasons that happened.
+	// Datagrams and packets dropped since the start, by reason; only reasons that happened. Among them what the kernel refused to
+	// send: send_full, send_unreachable, send_error.
 	Drops map[string]uint64 `protobuf:"bytes,10,rep,name=drops,proto3" json:"drops,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Packets to phones that the egress check repaired or dropped since the start. 0 in a correct edge.
 	Violations uint64 `protobuf:"varint,11,opt,name=violations,proto3" json:"violations,omitempty"`
@@ -4062,7 +4063,11 @@ type Node struct {
 	// Last port of the media port range.
 	PortMax int32 `protobuf:"varint,16,opt,name=port_max,json=portMax,proto3" json:"port_max,omitempty"`
 	// Ports that rest after a call before they are used again.
-	PortsResting  int32 `protobuf:"varint,17,opt,name=ports_resting,json=portsResting,proto3" json:"ports_resting,omitempty"`
+	PortsResting int32 `protobuf:"varint,17,opt,name=ports_resting,json=portsResting,proto3" json:"ports_resting,omitempty"`
+	// The process and its runtime. Absent: this edge does not tell.
+	Process *Process `protobuf:"bytes,18,opt,name=process,proto3" json:"process,omitempty"`
+	// The loops that carry media, all of them together. Absent: this edge does not tell.
+	MediaPlane    *MediaPlane `protobuf:"bytes,19,opt,name=media_plane,json=mediaPlane,proto3" json:"media_plane,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4216,6 +4221,304 @@ func (x *Node) GetPortsResting() int32 {
 	return 0
 }
 
+func (x *Node) GetProcess() *Process {
+	if x != nil {
+		return x.Process
+	}
+	return nil
+}
+
+func (x *Node) GetMediaPlane() *MediaPlane {
+	if x != nil {
+		return x.MediaPlane
+	}
+	return nil
+}
+
+// Process is the edge's process and its Go runtime, as they are at the time of the request.
+type Process struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Goroutines.
+	Goroutines int64 `protobuf:"varint,1,opt,name=goroutines,proto3" json:"goroutines,omitempty"`
+	// Bytes of objects on the heap, garbage that is not yet collected among them.
+	HeapBytes uint64 `protobuf:"varint,2,opt,name=heap_bytes,json=heapBytes,proto3" json:"heap_bytes,omitempty"`
+	// Bytes of objects that the last collection found alive; 0 before the first one.
+	HeapLiveBytes uint64 `protobuf:"varint,3,opt,name=heap_live_bytes,json=heapLiveBytes,proto3" json:"heap_live_bytes,omitempty"`
+	// Bytes of the goroutines' stacks.
+	StackBytes uint64 `protobuf:"varint,4,opt,name=stack_bytes,json=stackBytes,proto3" json:"stack_bytes,omitempty"`
+	// Objects allocated since the start.
+	ObjectsAllocated uint64 `protobuf:"varint,5,opt,name=objects_allocated,json=objectsAllocated,proto3" json:"objects_allocated,omitempty"`
+	// Open descriptors; 0: not known on this system.
+	Descriptors int32 `protobuf:"varint,6,opt,name=descriptors,proto3" json:"descriptors,omitempty"`
+	// How many descriptors the process may have; 0: not known.
+	DescriptorsLimit int32 `protobuf:"varint,7,opt,name=descriptors_limit,json=descriptorsLimit,proto3" json:"descriptors_limit,omitempty"`
+	// Completed garbage collections since the start.
+	GcCycles uint64 `protobuf:"varint,8,opt,name=gc_cycles,json=gcCycles,proto3" json:"gc_cycles,omitempty"`
+	// The longest time since the start that the process stood still for the collector, rounded up to the next bound of gc_pauses.
+	// Absent: it never has.
+	GcPauseMax *durationpb.Duration `protobuf:"bytes,9,opt,name=gc_pause_max,json=gcPauseMax,proto3" json:"gc_pause_max,omitempty"`
+	// The times that the process stood still for the collector since the start, shortest first; only lengths that happened. The
+	// difference of two answers is what happened between them.
+	GcPauses      []*GcPauses `protobuf:"bytes,10,rep,name=gc_pauses,json=gcPauses,proto3" json:"gc_pauses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Process) Reset() {
+	*x = Process{}
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Process) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Process) ProtoMessage() {}
+
+func (x *Process) ProtoReflect() protoreflect.Message {
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Process.ProtoReflect.Descriptor instead.
+func (*Process) Descriptor() ([]byte, []int) {
+	return file_onelane_relay_v1_relay_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *Process) GetGoroutines() int64 {
+	if x != nil {
+		return x.Goroutines
+	}
+	return 0
+}
+
+func (x *Process) GetHeapBytes() uint64 {
+	if x != nil {
+		return x.HeapBytes
+	}
+	return 0
+}
+
+func (x *Process) GetHeapLiveBytes() uint64 {
+	if x != nil {
+		return x.HeapLiveBytes
+	}
+	return 0
+}
+
+func (x *Process) GetStackBytes() uint64 {
+	if x != nil {
+		return x.StackBytes
+	}
+	return 0
+}
+
+func (x *Process) GetObjectsAllocated() uint64 {
+	if x != nil {
+		return x.ObjectsAllocated
+	}
+	return 0
+}
+
+func (x *Process) GetDescriptors() int32 {
+	if x != nil {
+		return x.Descriptors
+	}
+	return 0
+}
+
+func (x *Process) GetDescriptorsLimit() int32 {
+	if x != nil {
+		return x.DescriptorsLimit
+	}
+	return 0
+}
+
+func (x *Process) GetGcCycles() uint64 {
+	if x != nil {
+		return x.GcCycles
+	}
+	return 0
+}
+
+func (x *Process) GetGcPauseMax() *durationpb.Duration {
+	if x != nil {
+		return x.GcPauseMax
+	}
+	return nil
+}
+
+func (x *Process) GetGcPauses() []*GcPauses {
+	if x != nil {
+		return x.GcPauses
+	}
+	return nil
+}
+
+// GcPauses counts the pauses of about one length.
+type GcPauses struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// They were at most this long, and longer than four fifths of it or than the next shorter bound.
+	AtMost *durationpb.Duration `protobuf:"bytes,1,opt,name=at_most,json=atMost,proto3" json:"at_most,omitempty"`
+	// How many there were.
+	Count         uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GcPauses) Reset() {
+	*x = GcPauses{}
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GcPauses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GcPauses) ProtoMessage() {}
+
+func (x *GcPauses) ProtoReflect() protoreflect.Message {
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GcPauses.ProtoReflect.Descriptor instead.
+func (*GcPauses) Descriptor() ([]byte, []int) {
+	return file_onelane_relay_v1_relay_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *GcPauses) GetAtMost() *durationpb.Duration {
+	if x != nil {
+		return x.AtMost
+	}
+	return nil
+}
+
+func (x *GcPauses) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// MediaPlane is what the loops that carry media did since the start.
+type MediaPlane struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Times that a loop came back from the kernel's wait for datagrams.
+	Wakeups uint64 `protobuf:"varint,1,opt,name=wakeups,proto3" json:"wakeups,omitempty"`
+	// System calls for datagrams: waits, receives and sends, those that failed among them; 0: not known on this system.
+	SystemCalls uint64 `protobuf:"varint,2,opt,name=system_calls,json=systemCalls,proto3" json:"system_calls,omitempty"`
+	// Bytes received, without IP and UDP headers.
+	BytesReceived uint64 `protobuf:"varint,3,opt,name=bytes_received,json=bytesReceived,proto3" json:"bytes_received,omitempty"`
+	// Bytes sent, without IP and UDP headers.
+	BytesSent uint64 `protobuf:"varint,4,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
+	// Errors that sockets told instead of a datagram: mostly ICMP, port unreachable. They cost no datagram that arrived.
+	ReceiveErrors uint64 `protobuf:"varint,5,opt,name=receive_errors,json=receiveErrors,proto3" json:"receive_errors,omitempty"`
+	// Events that did not reach the control plane because too many came at once.
+	EventsLost uint64 `protobuf:"varint,6,opt,name=events_lost,json=eventsLost,proto3" json:"events_lost,omitempty"`
+	// Faults of the edge that ended one call each; its log has the stacks. 0 in a correct edge: report anything else.
+	Panics        uint64 `protobuf:"varint,7,opt,name=panics,proto3" json:"panics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MediaPlane) Reset() {
+	*x = MediaPlane{}
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MediaPlane) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MediaPlane) ProtoMessage() {}
+
+func (x *MediaPlane) ProtoReflect() protoreflect.Message {
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MediaPlane.ProtoReflect.Descriptor instead.
+func (*MediaPlane) Descriptor() ([]byte, []int) {
+	return file_onelane_relay_v1_relay_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *MediaPlane) GetWakeups() uint64 {
+	if x != nil {
+		return x.Wakeups
+	}
+	return 0
+}
+
+func (x *MediaPlane) GetSystemCalls() uint64 {
+	if x != nil {
+		return x.SystemCalls
+	}
+	return 0
+}
+
+func (x *MediaPlane) GetBytesReceived() uint64 {
+	if x != nil {
+		return x.BytesReceived
+	}
+	return 0
+}
+
+func (x *MediaPlane) GetBytesSent() uint64 {
+	if x != nil {
+		return x.BytesSent
+	}
+	return 0
+}
+
+func (x *MediaPlane) GetReceiveErrors() uint64 {
+	if x != nil {
+		return x.ReceiveErrors
+	}
+	return 0
+}
+
+func (x *MediaPlane) GetEventsLost() uint64 {
+	if x != nil {
+		return x.EventsLost
+	}
+	return 0
+}
+
+func (x *MediaPlane) GetPanics() uint64 {
+	if x != nil {
+		return x.Panics
+	}
+	return 0
+}
+
 // Kind is something that can be attached to calls.
 type Kind struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4233,7 +4536,7 @@ type Kind struct {
 
 func (x *Kind) Reset() {
 	*x = Kind{}
-	mi := &file_onelane_relay_v1_relay_proto_msgTypes[52]
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4245,7 +4548,7 @@ func (x *Kind) String() string {
 func (*Kind) ProtoMessage() {}
 
 func (x *Kind) ProtoReflect() protoreflect.Message {
-	mi := &file_onelane_relay_v1_relay_proto_msgTypes[52]
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4258,7 +4561,7 @@ func (x *Kind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kind.ProtoReflect.Descriptor instead.
 func (*Kind) Descriptor() ([]byte, []int) {
-	return file_onelane_relay_v1_relay_proto_rawDescGZIP(), []int{52}
+	return file_onelane_relay_v1_relay_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Kind) GetName() string {
@@ -4306,7 +4609,7 @@ type KindParameter struct {
 
 func (x *KindParameter) Reset() {
 	*x = KindParameter{}
-	mi := &file_onelane_relay_v1_relay_proto_msgTypes[53]
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4318,7 +4621,7 @@ func (x *KindParameter) String() string {
 func (*KindParameter) ProtoMessage() {}
 
 func (x *KindParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_onelane_relay_v1_relay_proto_msgTypes[53]
+	mi := &file_onelane_relay_v1_relay_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4331,7 +4634,7 @@ func (x *KindParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindParameter.ProtoReflect.Descriptor instead.
 func (*KindParameter) Descriptor() ([]byte, []int) {
-	return file_onelane_relay_v1_relay_proto_rawDescGZIP(), []int{53}
+	return file_onelane_relay_v1_relay_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *KindParameter) GetName() string {
@@ -4625,7 +4928,7 @@ const file_onelane_relay_v1_relay_proto_rawDesc = "" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\x10\n" +
 	"\x0eGetNodeRequest\"=\n" +
 	"\x0fGetNodeResponse\x12*\n" +
-	"\x04node\x18\x01 \x01(\v2\x16.onelane.relay.v1.NodeR\x04node\"\xbb\x05\n" +
+	"\x04node\x18\x01 \x01(\v2\x16.onelane.relay.v1.NodeR\x04node\"\xaf\x06\n" +
 	"\x04Node\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x129\n" +
 	"\n" +
@@ -4649,11 +4952,45 @@ const file_onelane_relay_v1_relay_proto_rawDesc = "" +
 	"\x0fmedia_addresses\x18\x0e \x03(\tR\x0emediaAddresses\x12\x19\n" +
 	"\bport_min\x18\x0f \x01(\x05R\aportMin\x12\x19\n" +
 	"\bport_max\x18\x10 \x01(\x05R\aportMax\x12#\n" +
-	"\rports_resting\x18\x11 \x01(\x05R\fportsResting\x1a8\n" +
+	"\rports_resting\x18\x11 \x01(\x05R\fportsResting\x123\n" +
+	"\aprocess\x18\x12 \x01(\v2\x19.onelane.relay.v1.ProcessR\aprocess\x12=\n" +
+	"\vmedia_plane\x18\x13 \x01(\v2\x1c.onelane.relay.v1.MediaPlaneR\n" +
+	"mediaPlane\x1a8\n" +
 	"\n" +
 	"DropsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x84\x01\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xa0\x03\n" +
+	"\aProcess\x12\x1e\n" +
+	"\n" +
+	"goroutines\x18\x01 \x01(\x03R\n" +
+	"goroutines\x12\x1d\n" +
+	"\n" +
+	"heap_bytes\x18\x02 \x01(\x04R\theapBytes\x12&\n" +
+	"\x0fheap_live_bytes\x18\x03 \x01(\x04R\rheapLiveBytes\x12\x1f\n" +
+	"\vstack_bytes\x18\x04 \x01(\x04R\n" +
+	"stackBytes\x12+\n" +
+	"\x11objects_allocated\x18\x05 \x01(\x04R\x10objectsAllocated\x12 \n" +
+	"\vdescriptors\x18\x06 \x01(\x05R\vdescriptors\x12+\n" +
+	"\x11descriptors_limit\x18\a \x01(\x05R\x10descriptorsLimit\x12\x1b\n" +
+	"\tgc_cycles\x18\b \x01(\x04R\bgcCycles\x12;\n" +
+	"\fgc_pause_max\x18\t \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"gcPauseMax\x127\n" +
+	"\tgc_pauses\x18\n" +
+	" \x03(\v2\x1a.onelane.relay.v1.GcPausesR\bgcPauses\"T\n" +
+	"\bGcPauses\x122\n" +
+	"\aat_most\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06atMost\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\"\xef\x01\n" +
+	"\n" +
+	"MediaPlane\x12\x18\n" +
+	"\awakeups\x18\x01 \x01(\x04R\awakeups\x12!\n" +
+	"\fsystem_calls\x18\x02 \x01(\x04R\vsystemCalls\x12%\n" +
+	"\x0ebytes_received\x18\x03 \x01(\x04R\rbytesReceived\x12\x1d\n" +
+	"\n" +
+	"bytes_sent\x18\x04 \x01(\x04R\tbytesSent\x12%\n" +
+	"\x0ereceive_errors\x18\x05 \x01(\x04R\rreceiveErrors\x12\x1f\n" +
+	"\vevents_lost\x18\x06 \x01(\x04R\n" +
+	"eventsLost\x12\x16\n" +
+	"\x06panics\x18\a \x01(\x04R\x06panics\"\x84\x01\n" +
 	"\x04Kind\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x127\n" +
@@ -4756,7 +5093,7 @@ func file_onelane_relay_v1_relay_proto_rawDescGZIP() []byte {
 }
 
 var file_onelane_relay_v1_relay_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_onelane_relay_v1_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_onelane_relay_v1_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_onelane_relay_v1_relay_proto_goTypes = []any{
 	(CallDirection)(0),            // 0: onelane.relay.v1.CallDirection
 	(CallState)(0),                // 1: onelane.relay.v1.CallState
@@ -4818,133 +5155,141 @@ var file_onelane_relay_v1_relay_proto_goTypes = []any{
 	(*GetNodeRequest)(nil),        // 57: onelane.relay.v1.GetNodeRequest
 	(*GetNodeResponse)(nil),       // 58: onelane.relay.v1.GetNodeResponse
 	(*Node)(nil),                  // 59: onelane.relay.v1.Node
-	(*Kind)(nil),                  // 60: onelane.relay.v1.Kind
-	(*KindParameter)(nil),         // 61: onelane.relay.v1.KindParameter
-	nil,                           // 62: onelane.relay.v1.Call.LabelsEntry
-	nil,                           // 63: onelane.relay.v1.CallStats.DropsEntry
-	nil,                           // 64: onelane.relay.v1.Attachment.ResultEntry
-	nil,                           // 65: onelane.relay.v1.CreateCallRequest.LabelsEntry
-	nil,                           // 66: onelane.relay.v1.ListCallsRequest.LabelsEntry
-	nil,                           // 67: onelane.relay.v1.AttachRequest.ParamsEntry
-	nil,                           // 68: onelane.relay.v1.Attached.ResultEntry
-	nil,                           // 69: onelane.relay.v1.Detached.ResultEntry
-	nil,                           // 70: onelane.relay.v1.Node.DropsEntry
-	(*timestamppb.Timestamp)(nil), // 71: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 72: google.protobuf.Duration
+	(*Process)(nil),               // 60: onelane.relay.v1.Process
+	(*GcPauses)(nil),              // 61: onelane.relay.v1.GcPauses
+	(*MediaPlane)(nil),            // 62: onelane.relay.v1.MediaPlane
+	(*Kind)(nil),                  // 63: onelane.relay.v1.Kind
+	(*KindParameter)(nil),         // 64: onelane.relay.v1.KindParameter
+	nil,                           // 65: onelane.relay.v1.Call.LabelsEntry
+	nil,                           // 66: onelane.relay.v1.CallStats.DropsEntry
+	nil,                           // 67: onelane.relay.v1.Attachment.ResultEntry
+	nil,                           // 68: onelane.relay.v1.CreateCallRequest.LabelsEntry
+	nil,                           // 69: onelane.relay.v1.ListCallsRequest.LabelsEntry
+	nil,                           // 70: onelane.relay.v1.AttachRequest.ParamsEntry
+	nil,                           // 71: onelane.relay.v1.Attached.ResultEntry
+	nil,                           // 72: onelane.relay.v1.Detached.ResultEntry
+	nil,                           // 73: onelane.relay.v1.Node.DropsEntry
+	(*timestamppb.Timestamp)(nil), // 74: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 75: google.protobuf.Duration
 }
 var file_onelane_relay_v1_relay_proto_depIdxs = []int32{
-	62, // 0: onelane.relay.v1.Call.labels:type_name -> onelane.relay.v1.Call.LabelsEntry
-	0,  // 1: onelane.relay.v1.Call.direction:type_name -> onelane.relay.v1.CallDirection
-	1,  // 2: onelane.relay.v1.Call.state:type_name -> onelane.relay.v1.CallState
-	3,  // 3: onelane.relay.v1.Call.dtls_role:type_name -> onelane.relay.v1.DtlsRole
-	71, // 4: onelane.relay.v1.Call.create_time:type_name -> google.protobuf.Timestamp
-	71, // 5: onelane.relay.v1.Call.end_time:type_name -> google.protobuf.Timestamp
-	2,  // 6: onelane.relay.v1.Call.end_reason:type_name -> onelane.relay.v1.EndReason
-	72, // 7: onelane.relay.v1.Call.lease_left:type_name -> google.protobuf.Duration
-	9,  // 8: onelane.relay.v1.Call.timings:type_name -> onelane.relay.v1.CallTimings
-	12, // 9: onelane.relay.v1.Call.attachments:type_name -> onelane.relay.v1.Attachment
-	10, // 10: onelane.relay.v1.Call.stats:type_name -> onelane.relay.v1.CallStats
-	72, // 11: onelane.relay.v1.CallTimings.ice_connected:type_name -> google.protobuf.Duration
-	72, // 12: onelane.relay.v1.CallTimings.dtls_connected:type_name -> google.protobuf.Duration
-	72, // 13: onelane.relay.v1.CallTimings.gate_opened:type_name -> google.protobuf.Duration
-	72, // 14: onelane.relay.v1.CallTimings.first_packet_sent:type_name -> google.protobuf.Duration
-	72, // 15: onelane.relay.v1.CallTimings.first_packet_received:type_name -> google.protobuf.Duration
-	72, // 16: onelane.relay.v1.CallStats.jitter:type_name -> google.protobuf.Duration
-	72, // 17: onelane.relay.v1.CallStats.round_trip:type_name -> google.protobuf.Duration
-	11, // 18: onelane.relay.v1.CallStats.remote:type_name -> onelane.relay.v1.RemoteReport
-	63, // 19: onelane.relay.v1.CallStats.drops:type_name -> onelane.relay.v1.CallStats.DropsEntry
-	72, // 20: onelane.relay.v1.RemoteReport.jitter:type_name -> google.protobuf.Duration
-	4,  // 21: onelane.relay.v1.Attachment.direction:type_name -> onelane.relay.v1.AudioDirection
-	5,  // 22: onelane.relay.v1.Attachment.state:type_name -> onelane.relay.v1.AttachmentState
-	64, // 23: onelane.relay.v1.Attachment.result:type_name -> onelane.relay.v1.Attachment.ResultEntry
-	65, // 24: onelane.relay.v1.CreateCallRequest.labels:type_name -> onelane.relay.v1.CreateCallRequest.LabelsEntry
-	0,  // 25: onelane.relay.v1.CreateCallRequest.direction:type_name -> onelane.relay.v1.CallDirection
-	72, // 26: onelane.relay.v1.CreateCallRequest.lease:type_name -> google.protobuf.Duration
-	8,  // 27: onelane.relay.v1.CreateCallResponse.call:type_name -> onelane.relay.v1.Call
-	8,  // 28: onelane.relay.v1.ApplyAnswerResponse.call:type_name -> onelane.relay.v1.Call
-	8,  // 29: onelane.relay.v1.OpenMediaResponse.call:type_name -> onelane.relay.v1.Call
-	8,  // 30: onelane.relay.v1.GetCallResponse.call:type_name -> onelane.relay.v1.Call
-	1,  // 31: onelane.relay.v1.ListCallsRequest.states:type_name -> onelane.relay.v1.CallState
-	66, // 32: onelane.relay.v1.ListCallsRequest.labels:type_name -> onelane.relay.v1.ListCallsRequest.LabelsEntry
-	8,  // 33: onelane.relay.v1.ListCallsResponse.calls:type_name -> onelane.relay.v1.Call
-	8,  // 34: onelane.relay.v1.EndCallResponse.call:type_name -> onelane.relay.v1.Call
-	4,  // 35: onelane.relay.v1.AttachRequest.direction:type_name -> onelane.relay.v1.AudioDirection
-	67, // 36: onelane.relay.v1.AttachRequest.params:type_name -> onelane.relay.v1.AttachRequest.ParamsEntry
-	12, // 37: onelane.relay.v1.AttachResponse.attachment:type_name -> onelane.relay.v1.Attachment
-	12, // 38: onelane.relay.v1.DetachResponse.attachment:type_name -> onelane.relay.v1.Attachment
-	8,  // 39: onelane.relay.v1.SelectSourceResponse.call:type_name -> onelane.relay.v1.Call
-	72, // 40: onelane.relay.v1.SendDTMFRequest.tone:type_name -> google.protobuf.Duration
-	72, // 41: onelane.relay.v1.SendDTMFRequest.gap:type_name -> google.protobuf.Duration
-	37, // 42: onelane.relay.v1.WatchEventsResponse.event:type_name -> onelane.relay.v1.Event
-	36, // 43: onelane.relay.v1.WatchEventsResponse.gap:type_name -> onelane.relay.v1.Gap
-	35, // 44: onelane.relay.v1.WatchEventsResponse.keepalive:type_name -> onelane.relay.v1.Keepalive
-	71, // 45: onelane.relay.v1.Event.time:type_name -> google.protobuf.Timestamp
-	7,  // 46: onelane.relay.v1.Event.kind:type_name -> onelane.relay.v1.EventKind
-	38, // 47: onelane.relay.v1.Event.call_created:type_name -> onelane.relay.v1.CallCreated
-	39, // 48: onelane.relay.v1.Event.ice_connected:type_name -> onelane.relay.v1.IceConnected
-	40, // 49: onelane.relay.v1.Event.dtls_connected:type_name -> onelane.relay.v1.DtlsConnected
-	41, // 50: onelane.relay.v1.Event.gate_opened:type_name -> onelane.relay.v1.GateOpened
-	42, // 51: onelane.relay.v1.Event.first_packet_sent:type_name -> onelane.relay.v1.FirstPacketSent
-	43, // 52: onelane.relay.v1.Event.first_packet_received:type_name -> onelane.relay.v1.FirstPacketReceived
-	44, // 53: onelane.relay.v1.Event.digit_received:type_name -> onelane.relay.v1.DigitReceived
-	45, // 54: onelane.relay.v1.Event.digits_sent:type_name -> onelane.relay.v1.DigitsSent
-	46, // 55: onelane.relay.v1.Event.source_switched:type_name -> onelane.relay.v1.SourceSwitched
-	47, // 56: onelane.relay.v1.Event.source_ended:type_name -> onelane.relay.v1.SourceEnded
-	48, // 57: onelane.relay.v1.Event.attached:type_name -> onelane.relay.v1.Attached
-	49, // 58: onelane.relay.v1.Event.attachment_failed:type_name -> onelane.relay.v1.AttachmentFailed
-	50, // 59: onelane.relay.v1.Event.attachment_recovered:type_name -> onelane.relay.v1.AttachmentRecovered
-	51, // 60: onelane.relay.v1.Event.detached:type_name -> onelane.relay.v1.Detached
-	52, // 61: onelane.relay.v1.Event.quality_measured:type_name -> onelane.relay.v1.QualityMeasured
-	53, // 62: onelane.relay.v1.Event.ssrc_changed:type_name -> onelane.relay.v1.SsrcChanged
-	54, // 63: onelane.relay.v1.Event.srtp_desync:type_name -> onelane.relay.v1.SrtpDesync
-	55, // 64: onelane.relay.v1.Event.consent_lost:type_name -> onelane.relay.v1.ConsentLost
-	56, // 65: onelane.relay.v1.Event.call_ended:type_name -> onelane.relay.v1.CallEnded
-	72, // 66: onelane.relay.v1.IceConnected.since_start:type_name -> google.protobuf.Duration
-	72, // 67: onelane.relay.v1.DtlsConnected.since_start:type_name -> google.protobuf.Duration
-	72, // 68: onelane.relay.v1.GateOpened.since_start:type_name -> google.protobuf.Duration
-	72, // 69: onelane.relay.v1.FirstPacketSent.since_start:type_name -> google.protobuf.Duration
-	72, // 70: onelane.relay.v1.FirstPacketReceived.since_start:type_name -> google.protobuf.Duration
-	72, // 71: onelane.relay.v1.DigitReceived.duration:type_name -> google.protobuf.Duration
-	72, // 72: onelane.relay.v1.SourceEnded.sent:type_name -> google.protobuf.Duration
-	68, // 73: onelane.relay.v1.Attached.result:type_name -> onelane.relay.v1.Attached.ResultEntry
-	69, // 74: onelane.relay.v1.Detached.result:type_name -> onelane.relay.v1.Detached.ResultEntry
-	10, // 75: onelane.relay.v1.QualityMeasured.stats:type_name -> onelane.relay.v1.CallStats
-	2,  // 76: onelane.relay.v1.CallEnded.reason:type_name -> onelane.relay.v1.EndReason
-	59, // 77: onelane.relay.v1.GetNodeResponse.node:type_name -> onelane.relay.v1.Node
-	71, // 78: onelane.relay.v1.Node.start_time:type_name -> google.protobuf.Timestamp
-	6,  // 79: onelane.relay.v1.Node.limited_by:type_name -> onelane.relay.v1.CapacityLimit
-	70, // 80: onelane.relay.v1.Node.drops:type_name -> onelane.relay.v1.Node.DropsEntry
-	60, // 81: onelane.relay.v1.Node.kinds:type_name -> onelane.relay.v1.Kind
-	61, // 82: onelane.relay.v1.Kind.params:type_name -> onelane.relay.v1.KindParameter
-	13, // 83: onelane.relay.v1.RelayService.CreateCall:input_type -> onelane.relay.v1.CreateCallRequest
-	15, // 84: onelane.relay.v1.RelayService.ApplyAnswer:input_type -> onelane.relay.v1.ApplyAnswerRequest
-	17, // 85: onelane.relay.v1.RelayService.OpenMedia:input_type -> onelane.relay.v1.OpenMediaRequest
-	19, // 86: onelane.relay.v1.RelayService.GetCall:input_type -> onelane.relay.v1.GetCallRequest
-	21, // 87: onelane.relay.v1.RelayService.ListCalls:input_type -> onelane.relay.v1.ListCallsRequest
-	23, // 88: onelane.relay.v1.RelayService.EndCall:input_type -> onelane.relay.v1.EndCallRequest
-	25, // 89: onelane.relay.v1.RelayService.Attach:input_type -> onelane.relay.v1.AttachRequest
-	27, // 90: onelane.relay.v1.RelayService.Detach:input_type -> onelane.relay.v1.DetachRequest
-	29, // 91: onelane.relay.v1.RelayService.SelectSource:input_type -> onelane.relay.v1.SelectSourceRequest
-	31, // 92: onelane.relay.v1.RelayService.SendDTMF:input_type -> onelane.relay.v1.SendDTMFRequest
-	33, // 93: onelane.relay.v1.RelayService.WatchEvents:input_type -> onelane.relay.v1.WatchEventsRequest
-	57, // 94: onelane.relay.v1.RelayService.GetNode:input_type -> onelane.relay.v1.GetNodeRequest
-	14, // 95: onelane.relay.v1.RelayService.CreateCall:output_type -> onelane.relay.v1.CreateCallResponse
-	16, // 96: onelane.relay.v1.RelayService.ApplyAnswer:output_type -> onelane.relay.v1.ApplyAnswerResponse
-	18, // 97: onelane.relay.v1.RelayService.OpenMedia:output_type -> onelane.relay.v1.OpenMediaResponse
-	20, // 98: onelane.relay.v1.RelayService.GetCall:output_type -> onelane.relay.v1.GetCallResponse
-	22, // 99: onelane.relay.v1.RelayService.ListCalls:output_type -> onelane.relay.v1.ListCallsResponse
-	24, // 100: onelane.relay.v1.RelayService.EndCall:output_type -> onelane.relay.v1.EndCallResponse
-	26, // 101: onelane.relay.v1.RelayService.Attach:output_type -> onelane.relay.v1.AttachResponse
-	28, // 102: onelane.relay.v1.RelayService.Detach:output_type -> onelane.relay.v1.DetachResponse
-	30, // 103: onelane.relay.v1.RelayService.SelectSource:output_type -> onelane.relay.v1.SelectSourceResponse
-	32, // 104: onelane.relay.v1.RelayService.SendDTMF:output_type -> onelane.relay.v1.SendDTMFResponse
-	34, // 105: onelane.relay.v1.RelayService.WatchEvents:output_type -> onelane.relay.v1.WatchEventsResponse
-	58, // 106: onelane.relay.v1.RelayService.GetNode:output_type -> onelane.relay.v1.GetNodeResponse
-	95, // [95:107] is the sub-list for method output_type
-	83, // [83:95] is the sub-list for method input_type
-	83, // [83:83] is the sub-list for extension type_name
-	83, // [83:83] is the sub-list for extension extendee
-	0,  // [0:83] is the sub-list for field type_name
+	65,  // 0: onelane.relay.v1.Call.labels:type_name -> onelane.relay.v1.Call.LabelsEntry
+	0,   // 1: onelane.relay.v1.Call.direction:type_name -> onelane.relay.v1.CallDirection
+	1,   // 2: onelane.relay.v1.Call.state:type_name -> onelane.relay.v1.CallState
+	3,   // 3: onelane.relay.v1.Call.dtls_role:type_name -> onelane.relay.v1.DtlsRole
+	74,  // 4: onelane.relay.v1.Call.create_time:type_name -> google.protobuf.Timestamp
+	74,  // 5: onelane.relay.v1.Call.end_time:type_name -> google.protobuf.Timestamp
+	2,   // 6: onelane.relay.v1.Call.end_reason:type_name -> onelane.relay.v1.EndReason
+	75,  // 7: onelane.relay.v1.Call.lease_left:type_name -> google.protobuf.Duration
+	9,   // 8: onelane.relay.v1.Call.timings:type_name -> onelane.relay.v1.CallTimings
+	12,  // 9: onelane.relay.v1.Call.attachments:type_name -> onelane.relay.v1.Attachment
+	10,  // 10: onelane.relay.v1.Call.stats:type_name -> onelane.relay.v1.CallStats
+	75,  // 11: onelane.relay.v1.CallTimings.ice_connected:type_name -> google.protobuf.Duration
+	75,  // 12: onelane.relay.v1.CallTimings.dtls_connected:type_name -> google.protobuf.Duration
+	75,  // 13: onelane.relay.v1.CallTimings.gate_opened:type_name -> google.protobuf.Duration
+	75,  // 14: onelane.relay.v1.CallTimings.first_packet_sent:type_name -> google.protobuf.Duration
+	75,  // 15: onelane.relay.v1.CallTimings.first_packet_received:type_name -> google.protobuf.Duration
+	75,  // 16: onelane.relay.v1.CallStats.jitter:type_name -> google.protobuf.Duration
+	75,  // 17: onelane.relay.v1.CallStats.round_trip:type_name -> google.protobuf.Duration
+	11,  // 18: onelane.relay.v1.CallStats.remote:type_name -> onelane.relay.v1.RemoteReport
+	66,  // 19: onelane.relay.v1.CallStats.drops:type_name -> onelane.relay.v1.CallStats.DropsEntry
+	75,  // 20: onelane.relay.v1.RemoteReport.jitter:type_name -> google.protobuf.Duration
+	4,   // 21: onelane.relay.v1.Attachment.direction:type_name -> onelane.relay.v1.AudioDirection
+	5,   // 22: onelane.relay.v1.Attachment.state:type_name -> onelane.relay.v1.AttachmentState
+	67,  // 23: onelane.relay.v1.Attachment.result:type_name -> onelane.relay.v1.Attachment.ResultEntry
+	68,  // 24: onelane.relay.v1.CreateCallRequest.labels:type_name -> onelane.relay.v1.CreateCallRequest.LabelsEntry
+	0,   // 25: onelane.relay.v1.CreateCallRequest.direction:type_name -> onelane.relay.v1.CallDirection
+	75,  // 26: onelane.relay.v1.CreateCallRequest.lease:type_name -> google.protobuf.Duration
+	8,   // 27: onelane.relay.v1.CreateCallResponse.call:type_name -> onelane.relay.v1.Call
+	8,   // 28: onelane.relay.v1.ApplyAnswerResponse.call:type_name -> onelane.relay.v1.Call
+	8,   // 29: onelane.relay.v1.OpenMediaResponse.call:type_name -> onelane.relay.v1.Call
+	8,   // 30: onelane.relay.v1.GetCallResponse.call:type_name -> onelane.relay.v1.Call
+	1,   // 31: onelane.relay.v1.ListCallsRequest.states:type_name -> onelane.relay.v1.CallState
+	69,  // 32: onelane.relay.v1.ListCallsRequest.labels:type_name -> onelane.relay.v1.ListCallsRequest.LabelsEntry
+	8,   // 33: onelane.relay.v1.ListCallsResponse.calls:type_name -> onelane.relay.v1.Call
+	8,   // 34: onelane.relay.v1.EndCallResponse.call:type_name -> onelane.relay.v1.Call
+	4,   // 35: onelane.relay.v1.AttachRequest.direction:type_name -> onelane.relay.v1.AudioDirection
+	70,  // 36: onelane.relay.v1.AttachRequest.params:type_name -> onelane.relay.v1.AttachRequest.ParamsEntry
+	12,  // 37: onelane.relay.v1.AttachResponse.attachment:type_name -> onelane.relay.v1.Attachment
+	12,  // 38: onelane.relay.v1.DetachResponse.attachment:type_name -> onelane.relay.v1.Attachment
+	8,   // 39: onelane.relay.v1.SelectSourceResponse.call:type_name -> onelane.relay.v1.Call
+	75,  // 40: onelane.relay.v1.SendDTMFRequest.tone:type_name -> google.protobuf.Duration
+	75,  // 41: onelane.relay.v1.SendDTMFRequest.gap:type_name -> google.protobuf.Duration
+	37,  // 42: onelane.relay.v1.WatchEventsResponse.event:type_name -> onelane.relay.v1.Event
+	36,  // 43: onelane.relay.v1.WatchEventsResponse.gap:type_name -> onelane.relay.v1.Gap
+	35,  // 44: onelane.relay.v1.WatchEventsResponse.keepalive:type_name -> onelane.relay.v1.Keepalive
+	74,  // 45: onelane.relay.v1.Event.time:type_name -> google.protobuf.Timestamp
+	7,   // 46: onelane.relay.v1.Event.kind:type_name -> onelane.relay.v1.EventKind
+	38,  // 47: onelane.relay.v1.Event.call_created:type_name -> onelane.relay.v1.CallCreated
+	39,  // 48: onelane.relay.v1.Event.ice_connected:type_name -> onelane.relay.v1.IceConnected
+	40,  // 49: onelane.relay.v1.Event.dtls_connected:type_name -> onelane.relay.v1.DtlsConnected
+	41,  // 50: onelane.relay.v1.Event.gate_opened:type_name -> onelane.relay.v1.GateOpened
+	42,  // 51: onelane.relay.v1.Event.first_packet_sent:type_name -> onelane.relay.v1.FirstPacketSent
+	43,  // 52: onelane.relay.v1.Event.first_packet_received:type_name -> onelane.relay.v1.FirstPacketReceived
+	44,  // 53: onelane.relay.v1.Event.digit_received:type_name -> onelane.relay.v1.DigitReceived
+	45,  // 54: onelane.relay.v1.Event.digits_sent:type_name -> onelane.relay.v1.DigitsSent
+	46,  // 55: onelane.relay.v1.Event.source_switched:type_name -> onelane.relay.v1.SourceSwitched
+	47,  // 56: onelane.relay.v1.Event.source_ended:type_name -> onelane.relay.v1.SourceEnded
+	48,  // 57: onelane.relay.v1.Event.attached:type_name -> onelane.relay.v1.Attached
+	49,  // 58: onelane.relay.v1.Event.attachment_failed:type_name -> onelane.relay.v1.AttachmentFailed
+	50,  // 59: onelane.relay.v1.Event.attachment_recovered:type_name -> onelane.relay.v1.AttachmentRecovered
+	51,  // 60: onelane.relay.v1.Event.detached:type_name -> onelane.relay.v1.Detached
+	52,  // 61: onelane.relay.v1.Event.quality_measured:type_name -> onelane.relay.v1.QualityMeasured
+	53,  // 62: onelane.relay.v1.Event.ssrc_changed:type_name -> onelane.relay.v1.SsrcChanged
+	54,  // 63: onelane.relay.v1.Event.srtp_desync:type_name -> onelane.relay.v1.SrtpDesync
+	55,  // 64: onelane.relay.v1.Event.consent_lost:type_name -> onelane.relay.v1.ConsentLost
+	56,  // 65: onelane.relay.v1.Event.call_ended:type_name -> onelane.relay.v1.CallEnded
+	75,  // 66: onelane.relay.v1.IceConnected.since_start:type_name -> google.protobuf.Duration
+	75,  // 67: onelane.relay.v1.DtlsConnected.since_start:type_name -> google.protobuf.Duration
+	75,  // 68: onelane.relay.v1.GateOpened.since_start:type_name -> google.protobuf.Duration
+	75,  // 69: onelane.relay.v1.FirstPacketSent.since_start:type_name -> google.protobuf.Duration
+	75,  // 70: onelane.relay.v1.FirstPacketReceived.since_start:type_name -> google.protobuf.Duration
+	75,  // 71: onelane.relay.v1.DigitReceived.duration:type_name -> google.protobuf.Duration
+	75,  // 72: onelane.relay.v1.SourceEnded.sent:type_name -> google.protobuf.Duration
+	71,  // 73: onelane.relay.v1.Attached.result:type_name -> onelane.relay.v1.Attached.ResultEntry
+	72,  // 74: onelane.relay.v1.Detached.result:type_name -> onelane.relay.v1.Detached.ResultEntry
+	10,  // 75: onelane.relay.v1.QualityMeasured.stats:type_name -> onelane.relay.v1.CallStats
+	2,   // 76: onelane.relay.v1.CallEnded.reason:type_name -> onelane.relay.v1.EndReason
+	59,  // 77: onelane.relay.v1.GetNodeResponse.node:type_name -> onelane.relay.v1.Node
+	74,  // 78: onelane.relay.v1.Node.start_time:type_name -> google.protobuf.Timestamp
+	6,   // 79: onelane.relay.v1.Node.limited_by:type_name -> onelane.relay.v1.CapacityLimit
+	73,  // 80: onelane.relay.v1.Node.drops:type_name -> onelane.relay.v1.Node.DropsEntry
+	63,  // 81: onelane.relay.v1.Node.kinds:type_name -> onelane.relay.v1.Kind
+	60,  // 82: onelane.relay.v1.Node.process:type_name -> onelane.relay.v1.Process
+	62,  // 83: onelane.relay.v1.Node.media_plane:type_name -> onelane.relay.v1.MediaPlane
+	75,  // 84: onelane.relay.v1.Process.gc_pause_max:type_name -> google.protobuf.Duration
+	61,  // 85: onelane.relay.v1.Process.gc_pauses:type_name -> onelane.relay.v1.GcPauses
+	75,  // 86: onelane.relay.v1.GcPauses.at_most:type_name -> google.protobuf.Duration
+	64,  // 87: onelane.relay.v1.Kind.params:type_name -> onelane.relay.v1.KindParameter
+	13,  // 88: onelane.relay.v1.RelayService.CreateCall:input_type -> onelane.relay.v1.CreateCallRequest
+	15,  // 89: onelane.relay.v1.RelayService.ApplyAnswer:input_type -> onelane.relay.v1.ApplyAnswerRequest
+	17,  // 90: onelane.relay.v1.RelayService.OpenMedia:input_type -> onelane.relay.v1.OpenMediaRequest
+	19,  // 91: onelane.relay.v1.RelayService.GetCall:input_type -> onelane.relay.v1.GetCallRequest
+	21,  // 92: onelane.relay.v1.RelayService.ListCalls:input_type -> onelane.relay.v1.ListCallsRequest
+	23,  // 93: onelane.relay.v1.RelayService.EndCall:input_type -> onelane.relay.v1.EndCallRequest
+	25,  // 94: onelane.relay.v1.RelayService.Attach:input_type -> onelane.relay.v1.AttachRequest
+	27,  // 95: onelane.relay.v1.RelayService.Detach:input_type -> onelane.relay.v1.DetachRequest
+	29,  // 96: onelane.relay.v1.RelayService.SelectSource:input_type -> onelane.relay.v1.SelectSourceRequest
+	31,  // 97: onelane.relay.v1.RelayService.SendDTMF:input_type -> onelane.relay.v1.SendDTMFRequest
+	33,  // 98: onelane.relay.v1.RelayService.WatchEvents:input_type -> onelane.relay.v1.WatchEventsRequest
+	57,  // 99: onelane.relay.v1.RelayService.GetNode:input_type -> onelane.relay.v1.GetNodeRequest
+	14,  // 100: onelane.relay.v1.RelayService.CreateCall:output_type -> onelane.relay.v1.CreateCallResponse
+	16,  // 101: onelane.relay.v1.RelayService.ApplyAnswer:output_type -> onelane.relay.v1.ApplyAnswerResponse
+	18,  // 102: onelane.relay.v1.RelayService.OpenMedia:output_type -> onelane.relay.v1.OpenMediaResponse
+	20,  // 103: onelane.relay.v1.RelayService.GetCall:output_type -> onelane.relay.v1.GetCallResponse
+	22,  // 104: onelane.relay.v1.RelayService.ListCalls:output_type -> onelane.relay.v1.ListCallsResponse
+	24,  // 105: onelane.relay.v1.RelayService.EndCall:output_type -> onelane.relay.v1.EndCallResponse
+	26,  // 106: onelane.relay.v1.RelayService.Attach:output_type -> onelane.relay.v1.AttachResponse
+	28,  // 107: onelane.relay.v1.RelayService.Detach:output_type -> onelane.relay.v1.DetachResponse
+	30,  // 108: onelane.relay.v1.RelayService.SelectSource:output_type -> onelane.relay.v1.SelectSourceResponse
+	32,  // 109: onelane.relay.v1.RelayService.SendDTMF:output_type -> onelane.relay.v1.SendDTMFResponse
+	34,  // 110: onelane.relay.v1.RelayService.WatchEvents:output_type -> onelane.relay.v1.WatchEventsResponse
+	58,  // 111: onelane.relay.v1.RelayService.GetNode:output_type -> onelane.relay.v1.GetNodeResponse
+	100, // [100:112] is the sub-list for method output_type
+	88,  // [88:100] is the sub-list for method input_type
+	88,  // [88:88] is the sub-list for extension type_name
+	88,  // [88:88] is the sub-list for extension extendee
+	0,   // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_onelane_relay_v1_relay_proto_init() }
@@ -4984,7 +5329,7 @@ func file_onelane_relay_v1_relay_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_onelane_relay_v1_relay_proto_rawDesc), len(file_onelane_relay_v1_relay_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   63,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

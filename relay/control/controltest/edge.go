@@ -374,5 +374,10 @@ func (e *Edge) Node() relay.Node {
 			{Name: "recording", Doc: "records to Ogg Opus", Params: []relay.ParamView{{Name: "mono", Doc: "caller or business; empty for stereo"}}},
 		},
 		MediaAddrs: []string{"10.0.0.5=192.0.2.1"}, PortMin: 20000, PortMax: 20499, PortsResting: 2,
+		Process: relay.Process{
+			Goroutines: 27, Heap: 30 << 20, HeapLive: 20 << 20, Stack: 1 << 20, Allocated: 5000, Descriptors: 61, DescriptorsLimit: 20000, Collections: 4,
+			Pauses: []relay.Pauses{{AtMost: 80 * time.Microsecond, Count: 7}, {AtMost: 320 * time.Microsecond, Count: 1}},
+		},
+		Media: relay.MediaPlane{Wakeups: 700, Calls: 3400, ReceivedBytes: 92000, SentBytes: 91080, ReceiveErrors: 1},
 	}
 }

@@ -110,24 +110,23 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 <title>relaybench {{.Mode}} {{.Host.Time}}</title>
 <style>
 body{font:14px/1.4 system-ui,sans-serif;margin:2em auto;max-width:1340px;padding:0 1em;color:#222;background:#fff}
-table{border-collapse:collapse}td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;margin-bottom:1.2em}td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd;font-variant-numeric:tabular-nums}
 td:first-child,th:first-child{text-align:left}.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(520px,1fr));gap:1em;margin:1.5em 0}
 svg{width:100%;height:auto;border:1px solid #eee}.grid{stroke:#e5e5e5}.tick{font-size:11px}.axis{font-size:12px;fill:#555}.title{font-size:14px;font-weight:600}
-pre{overflow-x:auto;background:#f6f6f6;padding:1em;font-size:12px}.bad{color:#b00020;font-weight:600}.doubt{color:#8a5a00}
+pre{white-space:pre-wrap;background:#f6f6f6;padding:1em;font-size:12px}.bad{color:#b00020;font-weight:600}.doubt{color:#8a5a00}
 </style></head><body>
 <h1>relaybench {{.Mode}}</h1>
 <p>{{.Host.Time}}, {{.Host.CPU}}, {{.Host.CPUs}} CPUs, Linux {{.Host.Kernel}}, {{.Host.Go}}<br><code>{{.Host.Command}}</code></p>
-{{range .Rows}}{{$label := .Label}}{{range .Problems}}<p class="bad">{{$label}}: {{.}}</p>{{end}}{{range .Doubts}}<p class="doubt">{{$label}}: {{.}}</p>{{end}}{{end}}
-<table><tr><th></th><th>calls</th><th>seconds</th><th>sent</th><th>lost</th><th>p50 us</th><th>p99</th><th>p99.9</th><th>max</th><th>pacing p99</th>
-<th>relay CPU %</th><th>us a relayed packet</th><th>RSS MB</th><th>KB a call</th><th>own CPU %</th><th>own late p99 us</th></tr>
-{{range .Rows}}<tr><td>{{.Label}}</td><td>{{.Calls}}</td><td>{{printf "%.0f" .Seconds}}</td><td>{{.Traffic.Sent}}</td><td{{if .Traffic.Lost}} class="bad"{{end}}>{{.Traffic.Lost}}</td>
-<td>{{printf "%.0f" .Latency.P50}}</td><td>{{printf "%.0f" .Latency.P99}}</td><td>{{printf "%.0f" .Latency.P999}}</td><td>{{printf "%.0f" .Latency.Max}}</td><td>{{printf "%.0f" .Pacing.P99}}</td>
-<td>{{printf "%.1f" .Target.CPUPercent}}</td><td>{{printf "%.2f" .Target.CPUPerRelayed}}</td><td>{{.Megabytes}}</td><td>{{.KilobytesPerCall}}</td>
-<td>{{printf "%.1f" .Generator.CPUPercent}}</td><td>{{printf "%.0f" .Generator.Late.P99}}</td></tr>
-{{end}}</table>
+{{range .Rows}}{{$label := .Label}}{{range .Problems}}<p class="bad">{{$label}}: {{.}}</p>{{end}}{{end}}
+{{range .Notes}}<p>{{.}}</p>{{end}}
+{{template "table" .Traffic}}
+{{template "table" .Relay}}
 {{if .Ratios}}<h2>Medians</h2><table><tr><th></th><th>A</th><th>B</th><th>B/A</th></tr>
-{{range .Ratios}}<tr><td>{{.Figure}}</td><td>{{printf "%.4g" .A}}</td><td>{{printf "%.4g" .B}}</td><td>{{printf "%.3f" .Ratio}}</td></tr>{{end}}</table>{{end}}
+{{range .Ratios}}<tr><td>{{.Figure}}</td><td>{{printf "%.4g" .A}}</td><td>{{printf "%.4g" .B}}</td><td>{{.Quotient}}</td></tr>{{end}}</table>{{end}}
+{{if .Doubtful}}<details><summary class="doubt">{{.Doubtful}} of {{len .Rows}} rows are doubtful</summary>
+{{range .Rows}}{{$label := .Label}}{{range .Doubts}}<div class="doubt">{{$label}}: {{.}}</div>{{end}}{{end}}</details>{{end}}
 <div class="plots">{{range .Plots}}<div>{{.}}</div>{{end}}</div>
 <pre>{{.Text}}</pre>
 </body></html>
-`))
+{{define "table"}}<table>{{range $i, $row := .}}<tr>{{range $row}}{{if $i}}<td>{{.}}</td>{{else}}<th>{{.}}</th>{{end}}{{end}}</tr>
+{{end}}</table>{{end}}`))

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,13 +30,13 @@ func example() *Report {
 	}
 	row := Row{Label: "<run & more>", Problems: []string{"10 packets lost"}, Doubts: []string{"the generator was busy"}}
 	row.OfTally(t)
-	row.Target = Target{PID: 42, CPUPercent: 31.4, CPUPerRelayed: 12.3, Resident: 100e6, ResidentPerCall: 150 << 10,
+	row.Target = Target{PID: 42, CPU: CPU{CPUPercent: 31.4, CPUPerRelayed: 12.3}, Resident: 100e6, ResidentPerCall: 150 << 10,
 		Drops: Drops{"late": 3, "ahead": 2}, Runtime: Runtime{Known: true, Cycles: 3, PauseMax: 120, HeapLive: 50 << 20}}
 	for i := range 30 {
 		row.Plots.CPU = append(row.Plots.CPU, CPUPoint{At: float64(i), Target: 30 + float64(i%3), Generator: 20, Resident: 100e6})
 	}
 	row.SetUp.Calls = 500
-	row.Limits = Limits{PortMin: 10000, PortMax: 29999, LimitedBy: "config"}
+	row.Limits = Limits{PortMin: 10000, PortMax: 29999, LimitedBy: "config", Shards: 1}
 	return &Report{Mode: "ramp", Rows: []Row{row, {Label: "empty"}}, Notes: []string{"a note"}, Ratios: []Ratio{{"CPU", 1, 2, 2}}}
 }
 
@@ -43,10 +44,46 @@ func TestTableHasEveryRowAndWhatIsWrong(t *testing.T) {
 	var out bytes.Buffer
 	example().Text(&out)
 	for _, want := range []string{"<run & more>", "empty", "FAILED      10 packets lost", "doubtful    the generator was busy", "ports 10000-29999",
-		"dropped: ahead 2, late 3", "note: a note", "B/A", "longest pause 120 us"} {
+		"dropped: ahead 2, late 3", "note: a note", "B/A", "ports, calls and shards not told", "longest pause at most 120 us", "sockets     not told"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the text has no %q:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestFiguresThatAreNotToldAreNotZeros(t *testing.T) {
+	silent := Row{Label: "silent"}
+	telling := Row{Label: "telling", Target: Target{
+		PID: 1, CPU: CPU{CPUPerRelayed: 5, UserPerRelayed: 2, SystemPerRelayed: 3}, Descriptors: 61,
+		Runtime: Runtime{Known: true, Goroutines: 27, HeapPerCall: 15 << 10}, Sockets: Sockets{Known: true, CallsKnown: true, CallsPerPacket: 2.5},
+	}}
+	r := Report{Rows: []Row{silent, telling}}
+	cells := r.Relay()
+	for i, name := range cells[0][1:] {
+		if got := cells[1][i+1]; got != notTold {
+			t.Errorf("%s of a relay that tells nothing: %q", name, got)
+		}
+		if got := cells[2][i+1]; got == notTold {
+			t.Errorf("%s of a relay that tells everything: %q", name, got)
+		}
+	}
+	for name, want := range map[string]string{"user": "2.00", "system": "3.00", "system calls a packet": "2.50", "goroutines": "27", "descriptors": "61", "heap KB a call": "15.0"} {
+		if i := slices.Index(cells[0], name); i < 0 || cells[2][i] != want {
+			t.Errorf("%s: %v", name, cells[2])
+		}
+	}
+	for _, row := range append(r.Traffic(), cells...) {
+		if len(row) != len(cells[0]) && len(row) != len(r.Traffic()[0]) {
+			t.Errorf("a row of %d cells: %v", len(row), row)
+		}
+	}
+	var text, page bytes.Buffer
+	r.Text(&text)
+	if err := r.HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "runtime     not told") || strings.Count(page.String(), "<td>not told</td>") != len(cells[0])-1 {
+		t.Errorf("text: %s\npage: %s", &text, &page)
 	}
 }
 
@@ -61,6 +98,9 @@ func TestPageNeedsNothingFromElsewhere(t *testing.T) {
 	}
 	if strings.Contains(page, "<run") {
 		t.Error("a label is not escaped")
+	}
+	if !strings.Contains(page, "1 of 2 rows are doubtful") || strings.Index(page, "the generator was busy") < strings.Index(page, "<table>") {
+		t.Error("doubts are not told, or in front of what was measured")
 	}
 	drawings := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1)
 	if len(drawings) != 8 {
@@ -110,7 +150,7 @@ func TestTicksAreFewAndWithin(t *testing.T) {
 		logarithmic bool
 	}{{0, 1, false}, {0, 37, false}, {20, 1e6, false}, {0, 0.003, false}, {12, 98000, true}, {1, 2, true}} {
 		all := ticks(c.low, c.high, c.logarithmic)
-		if len(all) > 7 || !c.logarithmic && len(all) < 2 {
+		if len(all) > 9 || len(all) < 2 {
 			t.Errorf("%v to %v: %v", c.low, c.high, all)
 		}
 		for _, v := range all {

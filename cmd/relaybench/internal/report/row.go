@@ -65,6 +65,7 @@ type SetUp struct {
 	Failed    int     `json:"failed"`
 	Waited    int     `json:"waits"` // for the relay's quota, or because ports were taken
 	PerSecond float64 `json:"per_second,omitempty"`
+	Ended     float64 `json:"ended_per_second,omitempty"`
 	Create    Spread  `json:"create_ms"` // CreateCall alone
 	Keys      Spread  `json:"offer_to_keys_ms"`
 	Whole     Spread  `json:"offer_to_attached_ms"`
@@ -72,33 +73,57 @@ type SetUp struct {
 
 // Target is what the relay used. Fields about the process are 0 when it is not known.
 type Target struct {
-	PID             int     `json:"pid"`
-	Version         string  `json:"version"`
-	CPUPercent      float64 `json:"cpu_percent"` // of one CPU
-	UserPercent     float64 `json:"cpu_user_percent"`
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
+	CPU
 	Relayed         uint64  `json:"datagrams_received"`
 	Forwarded       uint64  `json:"datagrams_sent"`
-	CPUPerRelayed   float64 `json:"cpu_us_per_relayed_packet"` // user and system, over datagrams received
-	CPUPerDatagram  float64 `json:"cpu_us_per_datagram"`       // over received and sent
 	Resident        int64   `json:"rss_bytes"`
 	ResidentPerCall int64   `json:"rss_bytes_per_call"` // against the process before its first call
 	Descriptors     int     `json:"descriptors"`
 	Threads         int     `json:"threads"`
 	WaitsPerPacket  float64 `json:"waits_per_relayed_packet"` // voluntary context switches
 	Runtime         Runtime `json:"runtime"`
+	Sockets         Sockets `json:"sockets"`
 	Drops           Drops   `json:"drops"`
 	Violations      uint64  `json:"egress_violations"`
+}
+
+// CPU is the relay's time by /proc. What is a packet's is microseconds over datagrams received.
+type CPU struct {
+	CPUPercent       float64 `json:"cpu_percent"` // of one CPU
+	UserPercent      float64 `json:"cpu_user_percent"`
+	SystemPercent    float64 `json:"cpu_system_percent"`
+	CPUPerRelayed    float64 `json:"cpu_us_per_relayed_packet"`
+	UserPerRelayed   float64 `json:"cpu_user_us_per_relayed_packet"`
+	SystemPerRelayed float64 `json:"cpu_system_us_per_relayed_packet"`
+	CPUPerDatagram   float64 `json:"cpu_us_per_datagram"` // over received and sent
 }
 
 // Drops is packets by the relay's own reason.
 type Drops map[string]uint64
 
-// Runtime is what a relay that was started here tells about its collector.
+// Runtime is what the relay tells about its process; what is a call's is against the process before the first call.
 type Runtime struct {
-	Known    bool    `json:"known"`
-	Cycles   int     `json:"gc_cycles"`
-	PauseMax float64 `json:"gc_pause_max_us"`
-	HeapLive int64   `json:"heap_live_bytes"`
+	Known        bool    `json:"known"` // not every relay tells
+	Goroutines   int64   `json:"goroutines"`
+	Heap         int64   `json:"heap_bytes"`          // with garbage that is not yet collected
+	HeapPerCall  int64   `json:"heap_bytes_per_call"` // the same
+	HeapLive     int64   `json:"heap_live_bytes"`     // after the last collection
+	Stack        int64   `json:"stack_bytes"`
+	StackPerCall int64   `json:"stack_bytes_per_call"`
+	Allocations  float64 `json:"allocations_per_relayed_packet"`
+	Cycles       int64   `json:"gc_cycles"`
+	PauseMax     float64 `json:"gc_pause_max_us"` // an upper bound, up to a quarter above; 0: there was none
+}
+
+// Sockets is what the relay tells about its media sockets.
+type Sockets struct {
+	Known            bool    `json:"known"`       // not every relay tells
+	CallsKnown       bool    `json:"calls_known"` // not every system tells
+	CallsPerPacket   float64 `json:"system_calls_per_relayed_packet"`
+	WakeupsPerPacket float64 `json:"wakeups_per_relayed_packet"`
+	ReceiveErrors    uint64  `json:"receive_errors"`
 }
 
 // Generator is what this process did and used.
@@ -174,7 +199,15 @@ type Ratio struct {
 	Figure string  `json:"figure"`
 	A      float64 `json:"a"`
 	B      float64 `json:"b"`
-	Ratio  float64 `json:"b_over_a"`
+	Ratio  float64 `json:"b_over_a"` // 0: there is none, A is 0
+}
+
+// Quotient is the ratio as it is printed.
+func (x Ratio) Quotient() string {
+	if x.A == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", x.Ratio)
 }
 
 // OK says that no row has a problem.
@@ -185,6 +218,16 @@ func (r *Report) OK() bool {
 		}
 	}
 	return true
+}
+
+// Doubtful is how many rows may be wrong.
+func (r *Report) Doubtful() (n int) {
+	for _, row := range r.Rows {
+		if len(row.Doubts) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // OfTally fills in what the phones have counted.
@@ -203,14 +246,6 @@ func (r *Row) OfTally(t *farend.Tally) {
 	r.Generator.Unsent, r.Generator.Dropped, r.Generator.Stalls = t.Own.Unsent, t.Own.Dropped, t.Own.Stalls
 	r.Generator.Strays, r.Generator.Unstamped = t.Own.Strays, t.Own.Unstamped
 	r.Plots.Latency, r.Plots.Seconds = t.Latency.Distribution(), t.Seconds
-}
-
-// Megabytes is the relay's memory as it is printed.
-func (r Row) Megabytes() string { return fmt.Sprintf("%.0f", float64(r.Target.Resident)/1e6) }
-
-// KilobytesPerCall is the relay's memory for a call as it is printed.
-func (r Row) KilobytesPerCall() string {
-	return fmt.Sprintf("%.1f", float64(r.Target.ResidentPerCall)/1024)
 }
 
 // sorted gives the rows by their calls.

@@ -119,12 +119,20 @@ func (a area) y(v float64) float64 {
 	return plotHeight - marginFoot - (v-a.minY)/(a.maxY-a.minY)*(plotHeight-marginTop-marginFoot)
 }
 
-// ticks are round values between two others: powers of ten, or about five steps of 1, 2 or 5.
+// ticks are round values between two others: powers of ten, with 2 and 5 times them where those are few, or about five steps of 1, 2 or 5.
 func ticks(low, high float64, logarithmic bool) []float64 {
 	var all []float64
 	if logarithmic {
-		for t := math.Pow(10, math.Ceil(math.Log10(low))); t <= high; t *= 10 {
-			all = append(all, t)
+		steps := []float64{1}
+		if high/low < 1000 {
+			steps = []float64{1, 2, 5}
+		}
+		for decade := math.Pow(10, math.Floor(math.Log10(low))); decade <= high; decade *= 10 {
+			for _, s := range steps {
+				if t := s * decade; t >= low && t <= high {
+					all = append(all, t)
+				}
+			}
 		}
 		return all
 	}

@@ -10,18 +10,11 @@ import (
 	"text/tabwriter"
 )
 
-// Text writes the rows for people: one line a row, then what each row is about.
+// Text writes the rows for people: a line a row in two tables, then what each row is about.
 func (r *Report) Text(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tcalls\tsec\tsent\tlost\tp50 us\tp99\tp99.9\tmax\tpacing p99\tCPU %\tus/relayed\tRSS MB\tKB/call\town CPU %\town late p99\t")
-	for _, row := range r.Rows {
-		l, t := row.Latency, row.Target
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t%.0f\t%.1f\t%.0f\t%.0f\t\n",
-			row.Label, row.Calls, row.Seconds, row.Traffic.Sent, row.Traffic.Lost, l.P50, l.P99, l.P999, l.Max, row.Pacing.P99,
-			known(t.PID, "%.0f", t.CPUPercent), known(t.PID, "%.2f", t.CPUPerRelayed),
-			float64(t.Resident)/1e6, float64(t.ResidentPerCall)/1024, row.Generator.CPUPercent, row.Generator.Late.P99)
-	}
-	w.Flush()
+	r.Traffic().write(out)
+	fmt.Fprintln(out)
+	r.Relay().write(out)
 	for _, row := range r.Rows {
 		fmt.Fprintln(out)
 		row.details(out)
@@ -31,7 +24,7 @@ func (r *Report) Text(out io.Writer) {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(w, "median of\tA\tB\tB/A\t")
 		for _, x := range r.Ratios {
-			fmt.Fprintf(w, "%s\t%.4g\t%.4g\t%.3f\t\n", x.Figure, x.A, x.B, x.Ratio)
+			fmt.Fprintf(w, "%s\t%.4g\t%.4g\t%s\t\n", x.Figure, x.A, x.B, x.Quotient())
 		}
 		w.Flush()
 	}
@@ -40,11 +33,12 @@ func (r *Report) Text(out io.Writer) {
 	}
 }
 
-func known(pid int, format string, v float64) string {
-	if pid == 0 {
-		return "-"
+func (t Table) write(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, cells := range t {
+		fmt.Fprintln(w, strings.Join(cells, "\t")+"\t")
 	}
-	return fmt.Sprintf(format, v)
+	w.Flush()
 }
 
 func (r *Row) details(out io.Writer) {
@@ -60,21 +54,18 @@ func (r *Row) details(out io.Writer) {
 		fmt.Fprintf(out, "  set-up      %d calls, %d failed, %d waits for the relay's quota or ports; create %s ms; offer to keys %s ms\n", s.Calls, s.Failed, s.Waited, s.Create, s.Keys)
 	}
 	fmt.Fprintf(out, "  relay       %d datagrams in, %d out", t.Relayed, t.Forwarded)
-	if t.PID != 0 {
-		fmt.Fprintf(out, "; CPU %.1f %% (user %.1f), %.2f us a relayed packet, %.2f us a datagram; %.2f waits a packet; RSS %.1f MB, %d descriptors, %d threads",
-			t.CPUPercent, t.UserPercent, t.CPUPerRelayed, t.CPUPerDatagram, t.WaitsPerPacket, float64(t.Resident)/1e6, t.Descriptors, t.Threads)
-	}
-	fmt.Fprintln(out)
-	if t.Runtime.Known {
-		fmt.Fprintf(out, "              %d collections, longest pause %.0f us; %.0f MB were alive after the last\n", t.Runtime.Cycles, t.Runtime.PauseMax, float64(t.Runtime.HeapLive)/(1<<20))
-	}
+	t.details(out)
 	if len(t.Drops) > 0 || t.Violations > 0 {
 		fmt.Fprintf(out, "              dropped: %s; egress violations %d\n", t.Drops, t.Violations)
 	}
 	fmt.Fprintf(out, "  generator   CPU %.1f %%, %.2f us a packet; late %s us; receive buffer drops %d, unsent %d, stalls %d\n",
 		g.CPUPercent, g.CPUPerPacket, g.Late, g.Dropped, g.Unsent, g.Stalls)
-	fmt.Fprintf(out, "  limits      ports %d-%d, calls %d by %s, %d shards, descriptors %d, generator: descriptors %d, receive buffer %d KiB; %d bytes, %d packets a second, %s, %s%s; %s\n",
-		l.PortMin, l.PortMax, l.CallsLimit, l.LimitedBy, l.Shards, l.TargetDescriptors, l.GeneratorDescriptors, l.ReceiveBuffer>>10,
+	relay := "ports, calls and shards not told"
+	if l.Shards > 0 {
+		relay = fmt.Sprintf("ports %d-%d, calls %d by %s, %d shards", l.PortMin, l.PortMax, l.CallsLimit, l.LimitedBy, l.Shards)
+	}
+	fmt.Fprintf(out, "  limits      %s, descriptors %s, generator: descriptors %d, receive buffer %d KiB; %d bytes, %d packets a second, %s, %s%s; %s\n",
+		relay, told(l.TargetDescriptors != 0, "%d", l.TargetDescriptors), l.GeneratorDescriptors, l.ReceiveBuffer>>10,
 		l.Payload, l.PacketsPerSecond, l.Profile, l.Source, with(l.Attach), l.scheduling())
 	for _, p := range r.Problems {
 		fmt.Fprintln(out, "  FAILED     ", p)
@@ -82,6 +73,36 @@ func (r *Row) details(out io.Writer) {
 	for _, d := range r.Doubts {
 		fmt.Fprintln(out, "  doubtful   ", d)
 	}
+}
+
+// details are what the kernel tells about the relay's process, then what the relay tells itself.
+func (t *Target) details(out io.Writer) {
+	if t.PID != 0 {
+		fmt.Fprintf(out, "; CPU %.1f %%: %.2f us a relayed packet, user %.2f and system %.2f; %.2f us a datagram\n", t.CPUPercent, t.CPUPerRelayed,
+			t.UserPerRelayed, t.SystemPerRelayed, t.CPUPerDatagram)
+		fmt.Fprintf(out, "  process     RSS %.1f MB, %d descriptors, %d threads, %.2f waits a packet\n", float64(t.Resident)/1e6, t.Descriptors, t.Threads, t.WaitsPerPacket)
+	} else {
+		fmt.Fprint(out, "; CPU and RSS not told: give --pid when it is on this host\n")
+	}
+	if m := t.Runtime; m.Known {
+		fmt.Fprintf(out, "  runtime     %d goroutines; heap %.1f MB with garbage, %.1f MB alive after the last collection; stacks %.1f MB; %.4f allocations a packet; %s\n",
+			m.Goroutines, float64(m.Heap)/1e6, float64(m.HeapLive)/1e6, float64(m.Stack)/1e6, m.Allocations, m.pauses())
+	} else {
+		fmt.Fprint(out, "  runtime     not told\n")
+	}
+	if s := t.Sockets; s.Known {
+		fmt.Fprintf(out, "  sockets     %s system calls and %.3f wake-ups a relayed packet, receive errors %d\n",
+			told(s.CallsKnown, "%.3f", s.CallsPerPacket), s.WakeupsPerPacket, s.ReceiveErrors)
+	} else {
+		fmt.Fprint(out, "  sockets     not told\n")
+	}
+}
+
+func (m Runtime) pauses() string {
+	if m.PauseMax == 0 {
+		return fmt.Sprintf("%d collections, no pause", m.Cycles)
+	}
+	return fmt.Sprintf("%d collections, longest pause at most %.0f us", m.Cycles, m.PauseMax)
 }
 
 func (l Limits) scheduling() string {

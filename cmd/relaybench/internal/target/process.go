@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package target starts and ends the relay that is measured, and reads what its runtime tells about garbage collection.
+// Package target starts and ends the relay that is measured.
 package target
 
 import (
@@ -48,7 +48,6 @@ type Process struct {
 
 	mu   sync.Mutex
 	last []string // lines of its log
-	gc   Garbage
 }
 
 const (
@@ -90,7 +89,7 @@ func Start(o Options) (*Process, error) {
 	}
 	p := &Process{Address: address, exited: make(chan struct{})}
 	p.cmd = exec.Command(o.Path, o.flags(address)...)
-	p.cmd.Env = append(append(os.Environ(), "GODEBUG=gctrace=1"), o.Env...)
+	p.cmd.Env = append(os.Environ(), o.Env...)
 	// It must not outlive us, nor get the signal of a terminal before its calls have ended.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	out, err := p.cmd.StderrPipe()
@@ -150,20 +149,10 @@ func (p *Process) run(out io.Reader, ending chan struct{}) {
 func (p *Process) line(s string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.gc.read(s) {
-		return
-	}
 	if len(p.last) == keptLines {
 		p.last = p.last[1:]
 	}
 	p.last = append(p.last, s)
-}
-
-// Garbage is what the collector has done so far.
-func (p *Process) Garbage() Garbage {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.gc
 }
 
 // Ready waits until probe succeeds.
