@@ -48,7 +48,7 @@ func (b *bench) sections() []rig.Section {
 }
 
 func main() {
-	o := rig.Options{Rounds: 3, Duration: 5 * time.Second}
+	o := rig.Options{Rounds: 3, Duration: 5 * time.Second, Settle: time.Second}
 	o.Flags(flag.CommandLine)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -21,6 +21,21 @@ type Plain struct {
 	CPU  float64 `json:"target_cpu_percent"`
 	Own  float64 `json:"own_cpu_percent"`
 	Cost float64 `json:"cpu_us_per_packet"`
+	NAPI int     `json:"napi_id"`
+}
+
+// Link is a network between a plain forwarder and its load. The zero one is loopback.
+type Link struct {
+	TargetHost, LoadHost       string // network namespaces
+	TargetAddress, LoadAddress string
+}
+
+// on gives how a program is started on a host.
+func on(host, program string, args []string) (string, []string) {
+	if host == "" {
+		return program, args
+	}
+	return "ip", append([]string{"netns", "exec", host, program}, args...) // ip becomes the program, so the process is the program's
 }
 
 // firstPorts are tried in turn: others on this host may have some of them.
@@ -33,7 +48,7 @@ func (r *Rig) Plain(name string, ports int, flags ...string) (Plain, error) {
 		return Plain{}, err
 	}
 	defer p.Stop()
-	load := []string{"--time", r.Options.Duration.String()}
+	load := []string{"--time", r.Options.Duration.String(), "--settle", r.Options.Settle.String()}
 	if slices.Contains(flags, "--aead") {
 		load = append(load, "--aead")
 	}
@@ -47,8 +62,12 @@ func (r *Rig) Plain(name string, ports int, flags ...string) (Plain, error) {
 // Plainload runs it on the load's CPU against the ports of a forwarder that runs.
 func (r *Rig) Plainload(p *child.Process, first, ports int, flags ...string) (Plain, error) {
 	var o Plain
+	if r.Link.LoadAddress != "" {
+		flags = append([]string{"--address", r.Link.TargetAddress, "--own-address", r.Link.LoadAddress}, flags...)
+	}
 	args := []string{"--first", strconv.Itoa(first), "--ports", strconv.Itoa(ports), "--pid", strconv.Itoa(p.PID), "--cpu", strconv.Itoa(LoadCPU)}
-	out, err := r.Output(r.Path("plainload"), append(args, flags...)...)
+	program, args := on(r.Link.LoadHost, r.Path("plainload"), append(args, flags...))
+	out, err := r.Output(program, args...)
 	if err != nil {
 		return o, err
 	}
@@ -60,8 +79,12 @@ func (r *Rig) Plainload(p *child.Process, first, ports int, flags ...string) (Pl
 
 // StartPlain starts a plain forwarder on the target's CPU and gives its first port.
 func (r *Rig) StartPlain(name string, ports int, flags ...string) (p *child.Process, first int, err error) {
+	if r.Link.TargetAddress != "" {
+		flags = append([]string{"--address", r.Link.TargetAddress}, flags...)
+	}
 	for _, at := range firstPorts {
-		p, err = r.Start(name, append([]string{"--first", strconv.Itoa(at), "--count", strconv.Itoa(ports)}, flags...)...)
+		program, args := on(r.Link.TargetHost, r.Path(name), append([]string{"--first", strconv.Itoa(at), "--count", strconv.Itoa(ports)}, flags...))
+		p, err = r.start([]int{TargetCPU}, program, args...)
 		if err != nil {
 			return nil, 0, err
 		}

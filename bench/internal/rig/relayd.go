@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"github.com/onelane/onelane/bench/internal/child"
 )
@@ -65,12 +66,7 @@ type Report struct {
 
 // Relaybench runs it in one mode, on the load's CPU.
 func (r *Rig) Relaybench(mode string, args ...string) (Report, error) {
-	return r.RelaybenchOn(strconv.Itoa(LoadCPU), mode, args...)
-}
-
-// RelaybenchOn runs it on some CPUs, as relaybench names them; on all for an empty name.
-func (r *Rig) RelaybenchOn(cpus, mode string, args ...string) (Report, error) {
-	args = append([]string{mode, "--json", "--own-cpus", cpus, "--settle", "1s"}, args...)
+	args = append([]string{mode, "--json", "--own-cpus", strconv.Itoa(LoadCPU), "--settle", "1s"}, args...)
 	var report Report
 	out, err := r.Output(r.Path("relaybench"), args...)
 	var status *exec.ExitError
@@ -119,5 +115,20 @@ func (r *Rig) StartRelayd(cpus []int, calls int, more ...string) (p *child.Proce
 		os.RemoveAll(folder)
 		return nil, "", nil, err
 	}
-	return p, api, func() { p.Stop(); os.RemoveAll(folder) }, nil
+	stop = func() { p.Stop(); os.RemoveAll(folder) }
+	if err := r.await(p, api); err != nil {
+		stop()
+		return nil, "", nil, err
+	}
+	return p, api, stop, nil
+}
+
+// await waits until a program takes connections.
+func (r *Rig) await(p *child.Process, address string) error {
+	for limit := time.Now().Add(ReadyTime); time.Now().Before(limit) && !p.Ended() && r.Context.Err() == nil; r.Pause(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", address); err == nil {
+			return c.Close()
+		}
+	}
+	return fmt.Errorf("relayd serves nothing at %s", address)
 }

@@ -19,10 +19,11 @@ import (
 	"github.com/onelane/onelane/bench/internal/results"
 )
 
-// Options are the flags of a program that measures.
+// Options are the flags of a program that measures, and Settle, how long packets flow to a plain forwarder before they are counted.
 type Options struct {
 	Rounds   int
 	Duration time.Duration
+	Settle   time.Duration
 	Only     string
 	File     string
 	Verbose  bool
@@ -43,6 +44,8 @@ type Rig struct {
 	Context context.Context
 	// Notes are what a reader of the results has to know.
 	Notes []string
+	// Link is what plain forwarders are loaded over.
+	Link Link
 
 	name string
 	bin  string
@@ -138,7 +141,11 @@ func (r *Rig) Start(name string, args ...string) (*child.Process, error) {
 
 // StartOn starts a target that may run on some CPUs; on all for none.
 func (r *Rig) StartOn(cpus []int, name string, args ...string) (*child.Process, error) {
-	return child.Start(child.Options{CPUs: cpus, Nice: Before, Log: r.log()}, r.Path(name), args...)
+	return r.start(cpus, r.Path(name), args...)
+}
+
+func (r *Rig) start(cpus []int, program string, args ...string) (*child.Process, error) {
+	return child.Start(child.Options{CPUs: cpus, Nice: Before, Log: r.log()}, program, args...)
 }
 
 // log is where the programs' errors go; nil: ours.
