@@ -45,6 +45,9 @@ func open(o options) (*floor, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
+	if err := o.pollDevice(epoll); err != nil {
+		return nil, err
+	}
 	f := &floor{options: o, epoll: epoll, ports: make([]port, o.count)}
 	if o.aead {
 		f.aead = wire.AEAD()
@@ -55,7 +58,10 @@ func open(o options) (*floor, error) {
 			return nil, err
 		}
 		f.ports[i].fd = int32(fd)
-		if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
+		if err := o.tune(fd); err != nil {
+			return nil, err
+		}
+		if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: o.events(), Fd: int32(i)}); err != nil {
 			return nil, os.NewSyscallError("epoll_ctl", err)
 		}
 	}
@@ -67,9 +73,12 @@ func open(o options) (*floor, error) {
 func (f *floor) run() error {
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1) // a collection would wait for the loop for ever; there is nothing to collect
+	if f.options.tick > 0 {
+		wire.Punctual(false) // else a tick is up to 50 us longer than it says
+	}
 	for {
 		if f.options.tick > 0 {
-			wire.Pause(int64(f.options.tick))
+			wire.Rest(int64(f.options.tick))
 		}
 		n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(f.epoll), uintptr(unsafe.Pointer(&f.ready[0])), batch, ^uintptr(0), 0, 0)
 		if errno == unix.EINTR {
@@ -79,13 +88,15 @@ func (f *floor) run() error {
 			return fmt.Errorf("wait for datagrams: %w", errno)
 		}
 		for i := range f.ready[:n] {
-			f.forward(&f.ports[f.ready[i].Fd])
+			p := &f.ports[f.ready[i].Fd]
+			for f.forward(p) && f.options.edge {
+			}
 		}
 	}
 }
 
-// forward sends one datagram of a port back.
-func (f *floor) forward(p *port) {
+// forward sends one datagram of a port back and tells whether there was one.
+func (f *floor) forward(p *port) bool {
 	var name, length uintptr
 	if !p.connected {
 		f.length = unix.SizeofSockaddrInet4
@@ -93,10 +104,10 @@ func (f *floor) forward(p *port) {
 	}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(p.fd), uintptr(unsafe.Pointer(&f.data[0])), size, unix.MSG_DONTWAIT, name, length)
 	if errno != 0 {
-		return
+		return false
 	}
 	if f.aead != nil && !f.reseal(int(n)) {
-		return
+		return true
 	}
 	if f.options.connect && !p.connected {
 		_, _, errno = syscall.RawSyscall(unix.SYS_CONNECT, uintptr(p.fd), name, unix.SizeofSockaddrInet4)
@@ -107,6 +118,7 @@ func (f *floor) forward(p *port) {
 		name, length = 0, 0
 	}
 	_, _, _ = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&f.data[0])), n, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, name, length)
+	return true
 }
 
 // reseal opens the datagram in f.data and seals it again.

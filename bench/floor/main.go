@@ -26,6 +26,9 @@ type options struct {
 	tick    time.Duration
 	cpu     int
 	buffer  int
+	edge    bool
+	near    int // SO_INCOMING_CPU; negative: not set
+	poll    int // us
 }
 
 func main() {
@@ -38,6 +41,9 @@ func main() {
 	flag.DurationVar(&o.tick, "tick", 0, "sleep this long before each look: fewer wake-ups, more latency")
 	flag.IntVar(&o.cpu, "cpu", -1, "run on this CPU only")
 	flag.IntVar(&o.buffer, "buffer", 64<<10, "receive buffer of a port in bytes; 0: the kernel's default")
+	flag.BoolVar(&o.edge, "edge-triggered", false, "an edge-triggered epoll set: a port is read until it is empty, and the set looks at it once")
+	flag.IntVar(&o.near, "incoming-cpu", -1, "SO_INCOMING_CPU of the ports")
+	flag.IntVar(&o.poll, "busy-poll", 0, "poll the device's queue for so many microseconds before a wait, by socket (SO_BUSY_POLL, SO_PREFER_BUSY_POLL) and by epoll set; takes root")
 	flag.Parse()
 	f, err := open(o)
 	if err != nil {

@@ -42,8 +42,14 @@ type outgoing struct {
 }
 
 func newLoad(o options) (*load, error) {
-	s, err := wire.Listen(o.address)
+	if o.own == "" {
+		o.own = o.address
+	}
+	s, err := wire.Listen(o.own)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.Aim(o.address); err != nil {
 		return nil, err
 	}
 	l := &load{

@@ -16,6 +16,7 @@ import (
 
 type options struct {
 	address  string
+	own      string
 	first    int
 	ports    int
 	payload  int
@@ -46,11 +47,13 @@ type Outcome struct {
 	TargetCPU    float64 `json:"target_cpu_percent"`
 	CPUPerPacket float64 `json:"cpu_us_per_packet"`
 	OwnCPU       float64 `json:"own_cpu_percent"`
+	NAPI         int     `json:"napi_id"` // of what came last; 0: no queue that could be polled
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.address, "address", "127.0.0.1", "IPv4 address of the forwarder")
+	flag.StringVar(&o.own, "own-address", "", "IPv4 address to send from; empty: the same, on loopback")
 	flag.IntVar(&o.first, "first", 10000, "its first port")
 	flag.IntVar(&o.ports, "ports", 1000, "how many ports are loaded")
 	flag.IntVar(&o.payload, "payload", 80, "bytes between RTP header and tag")
@@ -94,6 +97,7 @@ func measure(o options) (Outcome, error) {
 		Ports: o.ports, Seconds: took.Seconds(), Sent: l.sent, Received: l.received, Lost: l.sent - l.received, Unsent: l.unsent, Dropped: l.socket.Dropped(),
 		P50: l.quantile(0.5), P99: l.quantile(0.99), P999: l.quantile(0.999), Max: l.quantile(1), LateP99: quantile(l.late, 0.99),
 		TargetCPU: 100 * used.Seconds() / took.Seconds(), OwnCPU: 100 * ownUsed.Seconds() / took.Seconds(),
+		NAPI: l.socket.NAPI(),
 	}
 	if l.sent > 0 {
 		out.CPUPerPacket = used.Seconds() * 1e6 / float64(l.sent)

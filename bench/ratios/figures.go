@@ -99,7 +99,7 @@ func (b *bench) table() string {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", g.name, g.wanted(), g.reached(), g.verdict())
 	}
 	w.Flush()
-	for _, n := range b.notes {
+	for _, n := range b.Notes {
 		s.WriteString("\n" + n)
 	}
 	return s.String()
@@ -109,13 +109,13 @@ func (b *bench) table() string {
 func (b *bench) markdown(m machine.Machine, took time.Duration) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "## Ratios\n\n%s\n", m.Markdown())
-	fmt.Fprintf(&s, "Written by `make bench-ratios` in %v: medians of %d turns of %v, the target on one CPU and the load on the other, on loopback, 80 bytes of payload, AEAD_AES_128_GCM where nothing else is said. CPU is user and system time over the RTP packets that the target received.\n\n", took, b.options.rounds, b.options.duration)
+	fmt.Fprintf(&s, "Written by `make bench-ratios` in %v: medians of %d turns of %v, the target on one CPU and the load on the other, on loopback, 80 bytes of payload, AEAD_AES_128_GCM where nothing else is said. CPU is user and system time over the RTP packets that the target received.\n\n", took, b.Options.Rounds, b.Options.Duration)
 	s.WriteString("| | goal | reached | |\n|---|---|---:|---|\n")
 	for _, g := range b.figures.goals(b.floorCalls) {
 		fmt.Fprintf(&s, "| %s | %s | %s | %s |\n", g.name, g.wanted(), g.reached(), g.verdict())
 	}
 	s.WriteString("\n### How it was measured\n\n")
-	for _, n := range b.notes {
+	for _, n := range b.Notes {
 		s.WriteString("- " + n + "\n")
 	}
 	return s.String()

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/onelane/onelane/bench/internal/results"
+	"github.com/onelane/onelane/bench/internal/rig"
 	"github.com/onelane/onelane/ice/icetest"
 	"github.com/onelane/onelane/relay/control/controlpb"
 )
@@ -18,11 +19,13 @@ import (
 const (
 	roundTrip = 50 * time.Millisecond
 	keysCalls = 21
+	// spareCalls is how many the edge takes: those that ended count for a while.
+	spareCalls = 100
 )
 
 // keys measures the time from an offer to SRTP keys when the far end is 50 ms away.
 func (b *bench) keys() error {
-	api, stop, err := b.plainRelayd()
+	_, api, stop, err := b.StartRelayd([]int{rig.TargetCPU}, spareCalls)
 	if err != nil {
 		return err
 	}
@@ -42,7 +45,7 @@ func (b *bench) keys() error {
 		return err
 	}
 	defer far.Close()
-	var ours, theirs series
+	var ours, theirs results.Series
 	for i := range keysCalls {
 		a, t, err := b.oneCall(relay, far, fmt.Sprint("keys-", i))
 		if err != nil {
@@ -50,36 +53,16 @@ func (b *bench) keys() error {
 		}
 		ours, theirs = append(ours, milliseconds(a)), append(theirs, milliseconds(t))
 	}
-	set(&b.figures.Keys, ours.median())
-	b.note("offer to keys, %v round trip put in by the far end, %d calls one after the other: at the edge (CreateCall to keys) median %.0f ms; at the far end (offer sent to keys) median %.0f ms", roundTrip, keysCalls, ours.median(), theirs.median())
+	set(&b.figures.Keys, ours.Median())
+	b.Note("offer to keys, %v round trip put in by the far end, %d calls one after the other: at the edge (CreateCall to keys) median %.0f ms; at the far end (offer sent to keys) median %.0f ms", roundTrip, keysCalls, ours.Median(), theirs.Median())
 	return nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// plainRelayd starts an edge that is not driven by relaybench.
-func (b *bench) plainRelayd() (api string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	api = l.Addr().String()
-	l.Close()
-	folder, err := os.MkdirTemp("", "ratios-")
-	if err != nil {
-		return "", nil, err
-	}
-	p, err := b.start("relayd", "--media-addresses=127.0.0.1", "--media-allow-networks=127.0.0.0/8", "--media-port-min=10000", "--media-port-max=12000",
-		"--calls-max=100", "--grpc-listen="+api, "--recording-folder="+folder, "--log-level=warn")
-	if err != nil {
-		return "", nil, err
-	}
-	return api, func() { p.Stop(); os.RemoveAll(folder) }, nil
-}
-
 // oneCall sets a call up and ends it: how long it took to keys, as the edge and as the far end see it.
 func (b *bench) oneCall(relay controlpb.RelayServiceClient, far *icetest.Server, id string) (ours, theirs time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(b.ctx, readyTime)
+	ctx, cancel := context.WithTimeout(b.Context, rig.ReadyTime)
 	defer cancel()
 	secured := make(chan time.Duration, 1)
 	call, err := far.NewCall(icetest.CallOptions{OnSecure: func(time.Duration, icetest.Profile) { secured <- far.Now() }})
@@ -101,7 +84,7 @@ func (b *bench) oneCall(relay controlpb.RelayServiceClient, far *icetest.Server,
 	case <-ctx.Done():
 		return 0, 0, errors.New("no keys in time")
 	}
-	b.pause(roundTrip) // the edge has its keys by then, whoever ended the handshake
+	b.Pause(roundTrip) // the edge has its keys by then, whoever ended the handshake
 	got, err := relay.GetCall(ctx, &controlpb.GetCallRequest{CallId: id})
 	if err != nil {
 		return 0, 0, err

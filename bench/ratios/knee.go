@@ -16,7 +16,7 @@ const (
 
 // knee finds how many bridged calls one core holds, what the floor holds of their packets, and how late packets are at half of that.
 func (b *bench) knee() error {
-	r, err := b.relaybench("knee", b.relayd("--rtp", "-t", b.seconds(), "--from", strconv.Itoa(kneeFrom), "--to", strconv.Itoa(kneeMost),
+	r, err := b.Relaybench("knee", b.Relayd("--rtp", "-t", b.Options.Duration.String(), "--from", strconv.Itoa(kneeFrom), "--to", strconv.Itoa(kneeMost),
 		"--precision", strconv.Itoa(kneePrecision), "--max-latency", kneeLatency.String())...)
 	if err != nil {
 		return err
@@ -24,7 +24,7 @@ func (b *bench) knee() error {
 	held := r.Summary.Held
 	set(&b.figures.Calls, float64(held))
 	for _, row := range r.Rows {
-		b.note("knee, onelane, %d calls: lost %d, p99 %.0f us, relay %.0f %% of its CPU, load %.0f %% of its own%s", row.Calls, row.Traffic.Lost, row.Latency.P99,
+		b.Note("knee, onelane, %d calls: lost %d, p99 %.0f us, relay %.0f %% of its CPU, load %.0f %% of its own%s", row.Calls, row.Traffic.Lost, row.Latency.P99,
 			row.Target.CPU, row.Generator.CPU, last(row.Doubts))
 	}
 	if held == 0 {
@@ -44,7 +44,7 @@ func last(reasons []string) string {
 }
 
 func (b *bench) halfOfKnee(calls int) error {
-	r, err := b.relaybench("run", b.relayd("--rtp", "-n", strconv.Itoa(calls), "-t", (2*b.options.duration).String())...)
+	r, err := b.Relaybench("run", b.Relayd("--rtp", "-n", strconv.Itoa(calls), "-t", (2*b.Options.Duration).String())...)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (b *bench) halfOfKnee(calls int) error {
 	set(&b.figures.P50, l.P50)
 	set(&b.figures.P99, l.P99)
 	set(&b.figures.P999, l.P999)
-	b.note("added latency at %d bridged calls, both ways through the edge together: p50 %.0f, p99 %.0f, p99.9 %.0f, longest %.0f us; lost %d", calls, l.P50, l.P99, l.P999, l.Max, r.Rows[0].Traffic.Lost)
+	b.Note("added latency at %d bridged calls, both ways through the edge together: p50 %.0f, p99 %.0f, p99.9 %.0f, longest %.0f us; lost %d", calls, l.P50, l.P99, l.P999, l.Max, r.Rows[0].Traffic.Lost)
 	return nil
 }
 
@@ -62,12 +62,12 @@ func (b *bench) floorKnee() error {
 	for n := kneeFrom; n > 0; n = nextLevel(held, failed) {
 		good := false
 		for try := 0; try < 2 && !good; try++ {
-			o, err := b.plain("floor", 2*n)
+			o, err := b.Plain("floor", 2*n)
 			if err != nil {
 				return err
 			}
 			good = o.Lost == 0 && o.P99 <= float64(kneeLatency/time.Microsecond)
-			b.say("  floor, %d calls' worth: lost %d, p99 %.0f us, CPU %.0f %%, load %.0f %%", n, o.Lost, o.P99, o.CPU, o.Own)
+			b.Say("  floor, %d calls' worth: lost %d, p99 %.0f us, CPU %.0f %%, load %.0f %%", n, o.Lost, o.P99, o.CPU, o.Own)
 		}
 		if good {
 			held = n
@@ -76,7 +76,7 @@ func (b *bench) floorKnee() error {
 		}
 	}
 	b.floorCalls = float64(held)
-	b.note("knee, floor: the packets of %d bridged calls held, of %d not", held, failed)
+	b.Note("knee, floor: the packets of %d bridged calls held, of %d not", held, failed)
 	return nil
 }
 

@@ -15,48 +15,41 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/onelane/onelane/bench/internal/machine"
 	"github.com/onelane/onelane/bench/internal/results"
+	"github.com/onelane/onelane/bench/internal/rig"
 )
 
-type options struct {
-	rounds   int
-	duration time.Duration
-	only     string
-	file     string
-	verbose  bool
+// programs are what is measured and what measures.
+var programs = []string{"cmd/relayd", "cmd/relaybench", "bench/floor", "bench/forward", "bench/naive", "bench/plainload", "bench/probe", "bench/peers/rtpengine"}
+
+// bench is one run of this program.
+type bench struct {
+	*rig.Rig
+	figures    figures
+	floorCalls float64
 }
 
-// section is one part of the measurement.
-type section struct {
-	name string
-	run  func(*bench) error
-}
-
-var sections = []section{
-	{"cost", (*bench).cost},
-	{"peer", (*bench).peer},
-	{"knee", (*bench).knee},
-	{"memory", (*bench).memory},
-	{"allocations", (*bench).allocations},
-	{"setup", (*bench).setup},
-	{"keys", (*bench).keys},
-	{"growth", (*bench).growth},
-	{"shards", (*bench).shards},
+func (b *bench) sections() []rig.Section {
+	return []rig.Section{
+		{Name: "cost", Run: b.cost},
+		{Name: "peer", Run: b.peer},
+		{Name: "knee", Run: b.knee},
+		{Name: "memory", Run: b.memory},
+		{Name: "allocations", Run: b.allocations},
+		{Name: "setup", Run: b.setup},
+		{Name: "keys", Run: b.keys},
+		{Name: "growth", Run: b.growth},
+		{Name: "shards", Run: b.shards},
+	}
 }
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 3, "how often each target has its turn")
-	flag.DurationVar(&o.duration, "time", 5*time.Second, "how long packets are counted each time")
-	flag.StringVar(&o.only, "only", "", "sections, separated by commas; empty: all")
-	flag.StringVar(&o.file, "file", results.File, "where the results are written; empty: nowhere")
-	flag.BoolVar(&o.verbose, "v", false, "show what the programs say")
+	o := rig.Options{Rounds: 3, Duration: 5 * time.Second, Settle: time.Second}
+	o.Flags(flag.CommandLine)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -66,30 +59,23 @@ func main() {
 	}
 }
 
-func measure(ctx context.Context, o options) error {
-	chosen, err := choose(o.only)
+func measure(ctx context.Context, o rig.Options) error {
+	b := &bench{Rig: rig.New(ctx, "ratios", o)}
+	chosen, err := rig.Choose(b.sections(), o.Only)
 	if err != nil {
 		return err
 	}
 	m := machine.Look()
-	b := &bench{options: o, ctx: ctx}
-	if err := b.build(); err != nil {
+	if err := b.Build(programs...); err != nil {
 		return err
 	}
-	began := time.Now()
-	for _, s := range chosen {
-		b.say("%s, %v after the start", s.name, time.Since(began).Round(time.Second))
-		if err := s.run(b); err != nil {
-			b.note("%s: not measured: %v", s.name, err)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	took, err := b.Measure(chosen)
+	if err != nil {
+		return err
 	}
-	took := time.Since(began).Round(time.Second)
 	fmt.Println(b.table())
-	if o.file != "" && o.only == "" {
-		if err := results.Replace(o.file, results.Ratios, b.markdown(m, took)); err != nil {
+	if o.File != "" && o.Only == "" {
+		if err := results.Replace(o.File, results.Ratios, b.markdown(m, took)); err != nil {
 			return err
 		}
 	}
@@ -99,19 +85,4 @@ func measure(ctx context.Context, o options) error {
 	}
 	fmt.Println(string(last))
 	return nil
-}
-
-func choose(only string) ([]section, error) {
-	if only == "" {
-		return sections, nil
-	}
-	var chosen []section
-	for name := range strings.SplitSeq(only, ",") {
-		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no section %q", name)
-		}
-		chosen = append(chosen, sections[i])
-	}
-	return chosen, nil
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/onelane/onelane/bench/internal/rig"
 	"github.com/onelane/onelane/relay/control/controlpb"
 )
 
@@ -38,16 +39,16 @@ type runtimeFigures struct {
 
 // memory looks into relayd's runtime with many calls: goroutines, heap, stack, GC pauses, allocations of the whole process.
 func (b *bench) memory() error {
-	p, err := b.start("probe", "--calls", strconv.Itoa(memoryCalls+100), "--first", "10000")
+	p, err := b.Start("probe", "--calls", strconv.Itoa(memoryCalls+100), "--first", "10000")
 	if err != nil {
 		return err
 	}
 	defer p.Stop()
-	address, err := p.Word("http", readyTime)
+	address, err := p.Word("http", rig.ReadyTime)
 	if err != nil {
 		return err
 	}
-	api, err := p.Word("api", readyTime)
+	api, err := p.Word("api", rig.ReadyTime)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (b *bench) memory() error {
 	}
 	loaded := make(chan error, 1)
 	go func() {
-		_, err := b.relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "20s", "--parallel", "32", "--pps", strconv.Itoa(memoryRate))
+		_, err := b.Relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "20s", "--parallel", "32", "--pps", strconv.Itoa(memoryRate))
 		loaded <- err
 	}()
 	if err := b.lookAtFleet(address, api, empty, loaded); err != nil {
@@ -86,7 +87,7 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 	if err := b.until(loaded, flows); err != nil {
 		return err
 	}
-	b.pause(calm)
+	b.Pause(calm)
 	full, err := b.look(address, collections)
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 	set(&b.figures.Goroutines, max(0, float64(full.Goroutines-empty.Goroutines)/memoryCalls))
 	set(&b.figures.Bytes, float64(int64(full.Heap+full.Stack)-int64(empty.Heap+empty.Stack))/memoryCalls)
 	set(&b.figures.Pause, full.PauseMax)
-	b.note("%d calls with echo, packets flowing, after a collection: %d goroutines (%d before the first call, gRPC's among them), heap %.1f MB and stacks %.1f MB more than before; longest pause of %d forced collections %.0f us",
+	b.Note("%d calls with echo, packets flowing, after a collection: %d goroutines (%d before the first call, gRPC's among them), heap %.1f MB and stacks %.1f MB more than before; longest pause of %d forced collections %.0f us",
 		memoryCalls, full.Goroutines, empty.Goroutines, mega(full.Heap, empty.Heap), mega(full.Stack, empty.Stack), collections, full.PauseMax)
 	from, err := node()
 	if err != nil {
@@ -104,7 +105,7 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 	if err != nil {
 		return err
 	}
-	b.pause(3 * time.Second)
+	b.Pause(3 * time.Second)
 	to, err := node()
 	if err != nil {
 		return err
@@ -114,7 +115,7 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 		return err
 	}
 	packets := to.GetPacketsReceived() - from.GetPacketsReceived()
-	b.note("allocations of the whole process in 3 s of that, events, reports to gRPC and the look itself included: %.5f a packet (%d in %d packets)",
+	b.Note("allocations of the whole process in 3 s of that, events, reports to gRPC and the look itself included: %.5f a packet (%d in %d packets)",
 		float64(ended.Mallocs-began.Mallocs)/float64(max(1, packets)), ended.Mallocs-began.Mallocs, packets)
 	return nil
 }
@@ -140,7 +141,7 @@ func (b *bench) node(api string) (read func() (*controlpb.Node, error), done fun
 	}
 	client := controlpb.NewRelayServiceClient(conn)
 	return func() (*controlpb.Node, error) {
-		ctx, cancel := context.WithTimeout(b.ctx, readyTime)
+		ctx, cancel := context.WithTimeout(b.Context, rig.ReadyTime)
 		defer cancel()
 		r, err := client.GetNode(ctx, &controlpb.GetNodeRequest{})
 		return r.GetNode(), err
@@ -159,25 +160,18 @@ func (b *bench) until(ended <-chan error, true func() bool) error {
 			return errors.Join(errors.New("the load ended early"), err)
 		case <-timeout:
 			return errors.New("it did not come to that within a minute")
-		case <-b.ctx.Done():
-			return b.ctx.Err()
+		case <-b.Context.Done():
+			return b.Context.Err()
 		}
 	}
 	return nil
-}
-
-func (b *bench) pause(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-b.ctx.Done():
-	}
 }
 
 var allocs = regexp.MustCompile(`(?m)^Benchmark(\S+).*\s(\d+) allocs/op`)
 
 // allocations runs the benchmarks of the packet path.
 func (b *bench) allocations() error {
-	out, err := b.output("go", "test", "-run", "^$", "-bench", "^Benchmark(Core|Tick|Echo|Seal|Open|OpenForged)$", "-benchmem", "-benchtime", "20000x", "-p", "1",
+	out, err := b.Output("go", "test", "-run", "^$", "-bench", "^Benchmark(Core|Tick|Echo|Seal|Open|OpenForged)$", "-benchmem", "-benchtime", "20000x", "-p", "1",
 		"./relay/shard", "./ice/udp", "./ice/secure")
 	if err != nil {
 		return err
@@ -188,13 +182,13 @@ func (b *bench) allocations() error {
 		found++
 		most = max(most, n)
 		if n > 0 {
-			b.note("%s: %.0f allocations an op", m[1], n)
+			b.Note("%s: %.0f allocations an op", m[1], n)
 		}
 	}
 	if found == 0 {
 		return errors.New("no benchmark told its allocations")
 	}
 	set(&b.figures.Allocations, most)
-	b.note("allocations a packet: the most of %d benchmarks of the packet path: the Core's ways, its timers, sockets, sealing, opening, and opening what is forged", found)
+	b.Note("allocations a packet: the most of %d benchmarks of the packet path: the Core's ways, its timers, sockets, sealing, opening, and opening what is forged", found)
 	return nil
 }

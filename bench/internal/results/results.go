@@ -21,9 +21,10 @@ type Part string
 const (
 	Benchmarks Part = "benchmarks"
 	Ratios     Part = "ratios"
+	Studies    Part = "studies"
 )
 
-var order = []Part{Benchmarks, Ratios}
+var order = []Part{Benchmarks, Ratios, Studies}
 
 const title = "# Results\n\nMeasured on the machine named in each part, by the commands named there. Times are this machine's; ratios travel better.\n"
 

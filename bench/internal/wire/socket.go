@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"os"
 	"time"
@@ -37,11 +38,12 @@ type batch struct {
 type Socket struct {
 	fd      int
 	address [4]byte
+	far     [4]byte // where datagrams go
 	in, out batch
 	control [Batch][64]byte
 }
 
-// Listen opens a socket on a free port of an address.
+// Listen opens a socket on a free port of an address, for ports of the same address.
 func Listen(address string) (*Socket, error) {
 	fd, err := Bind(address, 0, buffer)
 	if err != nil {
@@ -54,6 +56,7 @@ func Listen(address string) (*Socket, error) {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, buffer) // as much as is allowed
 	}
 	s := &Socket{fd: fd, address: netip.MustParseAddr(address).As4()}
+	s.far = s.address
 	for _, b := range []*batch{&s.in, &s.out} {
 		for i := range b.messages {
 			b.vectors[i].Base = &b.bytes[i][0]
@@ -79,8 +82,27 @@ func (s *Socket) Out(i, length int) []byte {
 // To addresses it to a port.
 func (s *Socket) To(i, port int) {
 	name := &s.out.names[i]
-	name.Family, name.Addr = unix.AF_INET, s.address
+	name.Family, name.Addr = unix.AF_INET, s.far
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&name.Port))[:], uint16(port))
+}
+
+// Aim has To address datagrams to ports of another host.
+func (s *Socket) Aim(address string) error {
+	a, err := netip.ParseAddr(address)
+	if err != nil || !a.Is4() {
+		return fmt.Errorf("%q is not an IPv4 address", address)
+	}
+	s.far = a.As4()
+	return nil
+}
+
+// NAPI is the queue that the datagram received last came through, as busy polling knows it; 0: none that could be polled.
+func (s *Socket) NAPI() int {
+	id, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_INCOMING_NAPI_ID)
+	if err != nil {
+		return 0
+	}
+	return id
 }
 
 // Back addresses it to where a datagram read last came from.
@@ -135,14 +157,33 @@ func (s *Socket) In(i int) (b []byte, stamp int64) {
 }
 
 // Dropped is how many datagrams the kernel threw away because the receive buffer was full.
-func (s *Socket) Dropped() uint64 {
-	var memory [unix.SK_MEMINFO_VARS]uint32
-	size := uint32(unsafe.Sizeof(memory))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&memory)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return 0
+func (s *Socket) Dropped() uint64 { return uint64(memory(s.fd)[unix.SK_MEMINFO_DROPS]) }
+
+// memory is what the kernel tells of a socket's memory; nothing but zeros where it does not.
+func memory(fd int) (m [unix.SK_MEMINFO_VARS]uint32) {
+	size := uint32(unsafe.Sizeof(m))
+	_, _, _ = unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&m)), uintptr(unsafe.Pointer(&size)), 0)
+	return m
+}
+
+// Footprint is how much of the kernel's memory a datagram of a length takes while it waits on loopback.
+func Footprint(length int) (int, error) {
+	const datagrams = 8
+	fd, err := Bind("127.0.0.1", 0, buffer)
+	if err != nil {
+		return 0, err
 	}
-	return uint64(memory[unix.SK_MEMINFO_DROPS])
+	defer unix.Close(fd)
+	self, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockname", err)
+	}
+	for range datagrams {
+		if err := unix.Sendto(fd, make([]byte, length), 0, self); err != nil {
+			return 0, os.NewSyscallError("sendto", err)
+		}
+	}
+	return int(memory(fd)[unix.SK_MEMINFO_RMEM_ALLOC]) / datagrams, nil
 }
 
 // Punctual lets the calling thread wake up when its timers are due instead of up to 50 us later, and, if realtime is asked for and
