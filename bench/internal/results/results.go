@@ -21,9 +21,10 @@ type Part string
 const (
 	Benchmarks Part = "benchmarks"
 	Ratios     Part = "ratios"
+	Counts     Part = "counts"
 )
 
-var order = []Part{Benchmarks, Ratios}
+var order = []Part{Benchmarks, Ratios, Counts}
 
 const title = "# Results\n\nMeasured on the machine named in each part, by the commands named there. Times are this machine's; ratios travel better.\n"
 
