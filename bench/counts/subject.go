@@ -31,6 +31,7 @@ const (
 // Numbers of operations, so that what little does not repeat is less than one in a hundred.
 const (
 	some = 10_000  // of some thousand instructions each
+	lots = 50_000  // whose reports come at moments of chance
 	many = 200_000 // of some ten
 )
 
@@ -49,7 +50,7 @@ var (
 		{"relay/shard", "Core/echo", turn, some, wide},
 		{"relay/shard", "Core/to_leg", turn, some, warm},
 		{"relay/shard", "Core/from_leg", turn, some, warm},
-		{"relay/shard", "Tick/silence", turn, some, wide},
+		{"relay/shard", "Tick/silence", turn, lots, wide},
 		{"relay/shard", "Step/lane_place", module + "relay/shard.(*lane).place", many, warm},
 		{"relay/shard", "Step/check", module + "relay/shard.(*egress).check", many, warm},
 		{"relay/shard", "Step/transmit", core + "transmit", some, warm},

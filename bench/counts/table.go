@@ -83,7 +83,7 @@ func table(rows []row) string {
 func markdown(m machine.Machine, rows []row, notes []string, times int, took time.Duration) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "## Counts\n\n%s\n", m.Markdown())
-	fmt.Fprintf(&s, "Written by `make bench-counts` in %v: instructions and cache misses an operation, counted by valgrind's callgrind, which carries the benchmarks out on a processor with AES-NI and AVX2 and simulated caches: a first level of 32 KiB for code and one for data, and 1 MiB of second level. `calls=N`: N calls are touched in turn. What counts is what happens in the step's own function (`Core` and `Tick`: `Core.Turn`); with most `Stage`s the benchmark's loop counts too. Packets come from memory here, not from the kernel, so that those of many calls miss the caches themselves.\n\n", took)
+	fmt.Fprintf(&s, "Written by `make bench-counts` in %v: instructions and cache misses an operation, counted by valgrind's callgrind, which carries the benchmarks out on a processor with AES-NI and AVX2 but without instructions for SHA, so that HMAC-SHA1 and consent count for more than on one that has them, and simulated caches: a first level of 32 KiB for code and one for data, and 1 MiB of second level. `calls=N`: N calls are touched in turn. What counts is what happens in the step's own function (`Core` and `Tick`: `Core.Turn`); with most `Stage`s the benchmark's loop counts too. Packets come from memory here, not from the kernel, so that those of many calls miss the caches themselves.\n\n", took)
 	s.WriteString("| benchmark | instructions | L1 code misses | L1 data misses | L2 data misses |\n|---|---:|---:|---:|---:|\n")
 	for _, r := range rows {
 		fmt.Fprintf(&s, "| %s | %s |\n", r.name, strings.Join(r.cells(), " | "))
