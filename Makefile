@@ -21,7 +21,7 @@ DEMO_DEPS    := opusenc=opus-tools opusdec=opus-tools opusinfo=opus-tools ffprob
 TEST_DEPS    := $(DEMO_DEPS) gcc=gcc $(if $(wildcard /usr/include/stdio.h),,libc-headers=libc6-dev) git=git
 INTEROP_DEPS := $(TEST_DEPS) janus=janus mjr2pcap=janus-tools tshark=tshark ip=iproute2 nft=nftables ffmpeg=ffmpeg espeak-ng=espeak-ng
 
-.PHONY: help demo test interop build deps generate check-generated lint bench bench-ratios bench-studies cover clean
+.PHONY: help demo test interop build deps generate check-generated lint bench bench-ratios bench-studies bench-counts cover clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -78,6 +78,10 @@ bench-ratios: ## relayd beside the floor, the naive stack and rtpengine; renews 
 bench-studies: ## options of sockets, receive buffers, ticks, shards and pinning compared; renews the third part of bench/RESULTS.md; under eight minutes
 	@.ci/deps ip=iproute2 ethtool=ethtool
 	go run ./bench/studies $(ARGS)
+
+bench-counts: ## instructions and cache misses of a packet, which repeat where times do not; renews the fourth part of bench/RESULTS.md; under eight minutes
+	@.ci/deps valgrind=valgrind
+	go run ./bench/counts $(ARGS)
 
 cover: deps ## test coverage by function, and build/cover.html
 	@mkdir -p build

@@ -22,9 +22,10 @@ const (
 	Benchmarks Part = "benchmarks"
 	Ratios     Part = "ratios"
 	Studies    Part = "studies"
+	Counts     Part = "counts"
 )
 
-var order = []Part{Benchmarks, Ratios, Studies}
+var order = []Part{Benchmarks, Ratios, Studies, Counts}
 
 const title = "# Results\n\nMeasured on the machine named in each part, by the commands named there. Times are this machine's; ratios travel better.\n"
 
