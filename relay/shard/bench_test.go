@@ -188,8 +188,30 @@ func each(b *testing.B, calls int, step func(c *crowd, k *call, number int)) {
 	}
 }
 
+// lookup finds the call and the leg of a datagram by its port and compares its address, as receive does. Neighbouring ports are far apart,
+// so that no prefetcher finds the next call.
+func lookup(b *testing.B, calls int) {
+	const stride = 619 // prime, and in none of counts
+	c := newCrowd(b, calls).speak()
+	d := udp.Datagram{Remote: metaAddr}
+	at := 0
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		d.Port = c.phones[at].port
+		ref := c.core.ports[d.Port]
+		if k := c.core.at(ref.call); ref.leg != metaLeg || k.dead || !k.nominated(&d) {
+			b.Fatal("not found")
+		}
+		if at += stride % calls; at >= calls {
+			at -= calls
+		}
+	}
+}
+
 // BenchmarkStep is one step of the Core alone.
 func BenchmarkStep(b *testing.B) {
+	crowds(b, "lookup", lookup)
 	crowds(b, "lane_place", func(b *testing.B, calls int) {
 		each(b, calls, func(c *crowd, k *call, number int) {
 			at, ok, why := k.lane.place(c.now, int64(number)*frameSamples, false)

@@ -36,4 +36,11 @@
 //	transmit       header: one SSRC, sequence +1, payload type of Meta's SDP; to the queues that record the business
 //	check          asserts every rule on the finished packet; a packet that breaks one is dropped and counted
 //	seal           SRTP in place, into the batch that goes out at the end of the turn
+//
+// # What a hostile packet costs
+//
+// A packet that is not let through (a wrong tag, a wrong address, STUN of a wrong password, one of a flood, garbage) and one at which a
+// sequence number wraps cost the shard at most as much time as three packets that are relayed, and no memory. A call that floods over its
+// nominated address is held to 500 packets a second; what is more costs a look at its bucket. hostile_test.go asserts it, in the same run
+// against good packets.
 package shard
