@@ -9,6 +9,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"unsafe"
+
+	"github.com/onelane/onelane/ice/prefetch"
 )
 
 // SRTP packets are opened and sealed here, on the standard library's ciphers; SRTCP, which is rare, is left to pion/srtp. pion's context
@@ -31,6 +34,19 @@ type rtpCipher struct {
 	salt  [14]byte    // 12 bytes of it with GCM
 	nonce [12]byte    // scratch; a local one would be allocated for each packet
 	cm    *counterMode
+	keys  unsafe.Pointer // where aead keeps its own; never read through this
+}
+
+// aeadSize is how much memory crypto/cipher takes for the keys of AES-GCM. Another size would cost time and nothing else.
+const aeadSize = 768
+
+// prefetch asks for the keys.
+func (c *rtpCipher) prefetch() {
+	if c.cm != nil {
+		prefetch.Value(c.cm)
+		return
+	}
+	prefetch.Memory(c.keys, aeadSize)
 }
 
 // counterMode is the keys of AES128_CM_HMAC_SHA1_80, and what would be allocated for each packet if it were local.
@@ -62,6 +78,7 @@ func (c *rtpCipher) set(p Profile, key, salt []byte) error {
 	}
 	if p == AEAD_AES_128_GCM {
 		c.aead, err = cipher.NewGCM(block)
+		c.keys = (*[2]unsafe.Pointer)(unsafe.Pointer(&c.aead))[1]
 		return err
 	}
 	var authentication [hmacKey]byte

@@ -164,7 +164,12 @@ func (c *Core) find(ref Ref) *call {
 func (c *Core) Turn(now time.Duration, in []udp.Datagram) (out []udp.Datagram, next time.Duration, ok bool) {
 	c.out = c.out[:0]
 	for i := 0; i < len(in); {
-		i = c.receiveFrom(now, in, i)
+		group := in[i:min(i+prefetchGroup, len(in))]
+		c.prefetch(group)
+		for n := 0; n < len(group); {
+			n = c.receiveFrom(now, group, n)
+		}
+		i += len(group)
 	}
 	for !c.fire(now) {
 	}
