@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/onelane/onelane/bench/internal/hosts"
 )
 
 const janusURL = "http://" + peerAddress + ":8088/janus"
@@ -24,14 +26,14 @@ type janus struct {
 }
 
 // startJanus runs Janus on the peer.
-func startJanus(t *testing.T, peer host) *janus {
+func startJanus(t *testing.T, peer hosts.Host) *janus {
 	t.Helper()
 	folder, err := filepath.Abs("janus")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Long polls last 30 s.
-	j := &janus{client: &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{DialContext: peer.dial}}}
+	j := &janus{client: &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{DialContext: peer.Dial}}}
 	j.program = start(t, peer, "janus", "-F", folder, "-C", filepath.Join(folder, "janus.jcfg"))
 	t.Cleanup(j.client.CloseIdleConnections)
 	until(t, 20*time.Second, "Janus to answer", func() bool {
