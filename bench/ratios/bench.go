@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/onelane/onelane/bench/internal/child"
+	"github.com/onelane/onelane/bench/internal/hosts"
 	"github.com/onelane/onelane/bench/internal/results"
 )
 
@@ -25,6 +26,7 @@ type bench struct {
 	bin        string
 	figures    figures
 	floorCalls float64
+	janusRatio float64 // 0: not measured
 	notes      []string
 }
 
@@ -57,7 +59,7 @@ func (b *bench) build() error {
 		return err
 	}
 	args := []string{"build", "-trimpath", "-o", b.bin + "/"}
-	for _, p := range []string{"cmd/relayd", "cmd/relaybench", "bench/floor", "bench/forward", "bench/naive", "bench/plainload", "bench/probe", "bench/peers/rtpengine"} {
+	for _, p := range []string{"cmd/relayd", "cmd/relaybench", "bench/floor", "bench/forward", "bench/naive", "bench/plainload", "bench/probe", "bench/peers/janus", "bench/peers/rtpengine"} {
 		args = append(args, "./"+p)
 	}
 	if out, err := exec.CommandContext(b.ctx, "go", args...).CombinedOutput(); err != nil {
@@ -92,11 +94,13 @@ type spread struct {
 
 // row is what is used of a row of relaybench's report.
 type row struct {
-	Label   string `json:"label"`
-	Calls   int    `json:"calls"`
+	Label   string  `json:"label"`
+	Calls   int     `json:"calls"`
+	Seconds float64 `json:"seconds"`
 	Traffic struct {
-		Sent uint64 `json:"sent"`
-		Lost uint64 `json:"lost"`
+		Sent     uint64 `json:"sent"`
+		Received uint64 `json:"received"`
+		Lost     uint64 `json:"lost"`
 	} `json:"traffic"`
 	Latency spread `json:"added_latency_us"`
 	SetUp   struct {
@@ -138,9 +142,14 @@ type report struct {
 
 // relaybench runs it in one mode, on the load's CPU.
 func (b *bench) relaybench(mode string, args ...string) (report, error) {
+	return b.relaybenchOn("", mode, args...)
+}
+
+// relaybenchOn runs it on a host.
+func (b *bench) relaybenchOn(h hosts.Host, mode string, args ...string) (report, error) {
 	args = append([]string{mode, "--json", "--own-cpus", strconv.Itoa(loadCPU), "--settle", "1s"}, args...)
 	var r report
-	out, err := b.output(b.path("relaybench"), args...)
+	out, err := b.outputOn(h, b.path("relaybench"), args...)
 	var status *exec.ExitError
 	if err != nil && (!errors.As(err, &status) || len(out) == 0) { // with an outcome, the error is the verdict that stands in it
 		return r, fmt.Errorf("relaybench %s: %w", mode, err)
@@ -166,7 +175,11 @@ func (b *bench) relayd(more ...string) []string {
 
 // output runs a program and gives what it prints.
 func (b *bench) output(name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(b.ctx, name, args...)
+	return b.outputOn("", name, args...)
+}
+
+func (b *bench) outputOn(h hosts.Host, name string, args ...string) ([]byte, error) {
+	cmd := h.Command(b.ctx, name, args...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if b.options.verbose {
