@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/onelane/onelane/bench/internal/machine"
 )
 
 // Where the two hosts are.
@@ -48,10 +50,7 @@ func Missing() error {
 	if os.Geteuid() != 0 {
 		return errors.New("network namespaces need root: run it as root")
 	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		return fmt.Errorf("%w: apt-get install iproute2", err)
-	}
-	return nil
+	return machine.Has("ip", "iproute2")
 }
 
 // Make makes two hosts. What a killed process has left behind is removed first.

@@ -6,10 +6,10 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 
 	"github.com/onelane/onelane/bench/internal/child"
 	"github.com/onelane/onelane/bench/internal/hosts"
+	"github.com/onelane/onelane/bench/internal/machine"
 )
 
 // Program is a relay that others wrote, and where it runs: perhaps on another host than the stand-in, which is on the load's.
@@ -40,8 +40,8 @@ func (p *Program) Start(args ...string) (*child.Process, error) {
 	if !p.Mirror.IsValid() {
 		return nil, fmt.Errorf("say where relaybench's mirror is: --mirror host:port, as relaybench is told")
 	}
-	if _, err := exec.LookPath(p.name); err != nil {
-		return nil, fmt.Errorf("%w: apt-get install %s", err, p.install)
+	if err := machine.Has(p.name, p.install); err != nil {
+		return nil, err
 	}
 	log, err := os.Create(p.log)
 	if err != nil {
