@@ -20,6 +20,7 @@ P ?= 2
 DEMO_DEPS    := opusenc=opus-tools opusdec=opus-tools opusinfo=opus-tools ffprobe=ffmpeg
 TEST_DEPS    := $(DEMO_DEPS) gcc=gcc $(if $(wildcard /usr/include/stdio.h),,libc-headers=libc6-dev) git=git
 INTEROP_DEPS := $(TEST_DEPS) janus=janus mjr2pcap=janus-tools tshark=tshark ip=iproute2 nft=nftables ffmpeg=ffmpeg espeak-ng=espeak-ng
+PEER_DEPS    := rtpengine=rtpengine-daemon janus=janus ip=iproute2
 
 .PHONY: help demo test interop build deps generate check-generated lint bench bench-ratios bench-studies bench-counts cover clean
 
@@ -71,8 +72,8 @@ bench: ## the cost of a packet by stages, in time and allocations; renews the fi
 	@.ci/deps
 	go run ./bench/results $(ARGS)
 
-bench-ratios: ## relayd beside the floor, the naive stack and rtpengine; renews the second part of bench/RESULTS.md; under ten minutes
-	@.ci/deps rtpengine=rtpengine-daemon
+bench-ratios: ## relayd beside the floor, the naive stack, rtpengine and Janus (as root); renews the second part of bench/RESULTS.md; under ten minutes
+	@.ci/deps $(PEER_DEPS)
 	go run ./bench/ratios $(ARGS)
 
 bench-studies: ## options of sockets, receive buffers, ticks, shards and pinning compared; renews the third part of bench/RESULTS.md; under eight minutes

@@ -20,11 +20,11 @@ const spoken = "Thank you for calling. Your order is on its way, and it should b
 // A whole call with a WebRTC server that we did not write: our offer, its answer, speech from a file to its echo test and back into a
 // recording; and what was on the wire, what Janus heard and what a plain-RTP leg got are judged by tshark.
 func TestCallWithJanusEcho(t *testing.T) {
-	edge, peer := hosts(t)
+	edge, peer := pair(t)
 	far := startJanus(t, peer)
 	near := startRelayd(t, edge)
 	wire := startCapture(t, edge, "v-edge", "udp")
-	legPort := edge.listen(t)
+	legPort := listen(t, edge)
 	loopback := startCapture(t, edge, "lo", "udp port "+strconv.Itoa(legPort))
 
 	sound := filepath.Join(near.sounds, "speech.ogg")

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/onelane/onelane/bench/internal/hosts"
 	"github.com/onelane/onelane/relay/control/controlpb"
 )
 
@@ -24,7 +25,7 @@ type relayd struct {
 	program    *program
 	api        controlpb.RelayServiceClient
 	ctl        string // relayctl's binary
-	host       host
+	host       hosts.Host
 	recordings string
 	sounds     string
 }
@@ -51,7 +52,7 @@ log:
 `
 
 // startRelayd builds and runs the edge.
-func startRelayd(t *testing.T, edge host) *relayd {
+func startRelayd(t *testing.T, edge hosts.Host) *relayd {
 	t.Helper()
 	folder := t.TempDir()
 	r := &relayd{
@@ -74,7 +75,7 @@ func startRelayd(t *testing.T, edge host) *relayd {
 	}
 	r.program = start(t, edge, filepath.Join(folder, "relayd"), "--config", config)
 	conn, err := grpc.NewClient("passthrough:///"+apiAddress, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) { return edge.dial(ctx, "tcp", address) }))
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) { return edge.Dial(ctx, "tcp", address) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func (r *relayd) run(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	out, err := r.host.command(ctx, r.ctl, args...).CombinedOutput()
+	out, err := r.host.Command(ctx, r.ctl, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("relayctl %s: %v: %s", strings.Join(args, " "), err, out)
 	}

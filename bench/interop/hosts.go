@@ -4,124 +4,38 @@ package interop
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/onelane/onelane/bench/internal/hosts"
 )
 
 // Addresses of the two hosts.
 const (
-	edgeAddress = "10.77.0.1"
-	peerAddress = "10.77.0.2"
+	edgeAddress = hosts.EdgeAddress
+	peerAddress = hosts.PeerAddress
 )
 
-// namePrefix marks our namespaces; the process id follows, so that two runs do not meet and the remains of a killed one are known.
-const namePrefix = "onelane-"
-
-// host is a network namespace.
-type host struct{ name string }
-
-// hosts makes the two hosts and takes them down at the end of the test.
-func hosts(t *testing.T) (edge, peer host) {
+// pair makes the two hosts and takes them down at the end of the test.
+func pair(t *testing.T) (edge, peer hosts.Host) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("network namespaces need root: run make interop as root")
-	}
-	sweep()
-	edge = host{fmt.Sprintf("%sedge-%d", namePrefix, os.Getpid())}
-	peer = host{fmt.Sprintf("%speer-%d", namePrefix, os.Getpid())}
-	t.Cleanup(func() {
-		for _, h := range []host{edge, peer} {
-			// Gone already when it was never made.
-			_ = exec.Command("ip", "netns", "del", h.name).Run()
-		}
-	})
-	for _, command := range []string{
-		"ip netns add " + edge.name,
-		"ip netns add " + peer.name,
-		"ip link add v-edge netns " + edge.name + " type veth peer name v-peer netns " + peer.name,
-		"ip -n " + edge.name + " addr add " + edgeAddress + "/24 dev v-edge",
-		"ip -n " + peer.name + " addr add " + peerAddress + "/24 dev v-peer",
-		"ip -n " + edge.name + " link set lo up",
-		"ip -n " + peer.name + " link set lo up",
-		"ip -n " + edge.name + " link set v-edge up",
-		"ip -n " + peer.name + " link set v-peer up",
-	} {
-		words := strings.Fields(command)
-		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", command, err, out)
-		}
-	}
-	until(t, 5*time.Second, "the veth pair to come up", func() bool {
-		out, _ := exec.Command("ip", "-n", peer.name, "link", "show", "v-peer").Output()
-		return strings.Contains(string(out), "state UP")
-	})
-	return edge, peer
-}
-
-// sweep removes the hosts of processes that are gone.
-func sweep() {
-	names, _ := filepath.Glob("/run/netns/" + namePrefix + "*")
-	for _, path := range names {
-		name := filepath.Base(path)
-		pid, err := strconv.Atoi(name[strings.LastIndex(name, "-")+1:])
-		if err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
-			_ = exec.Command("ip", "netns", "del", name).Run()
-		}
-	}
-}
-
-// command is a command that runs on the host. "ip netns exec" becomes the command, so signals reach it.
-func (h host) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", h.name, name}, args...)...)
-}
-
-// inside runs f on a thread that is on the host: a socket belongs to the namespace that its thread was in when it was made.
-func (h host) inside(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		// The thread is never unlocked, so it ends with this goroutine and its namespace meets nobody else.
-		runtime.LockOSThread()
-		done <- h.enter(f)
-	}()
-	return <-done
-}
-
-func (h host) enter(f func() error) error {
-	namespace, err := os.Open("/run/netns/" + h.name)
+	p, err := hosts.Make()
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	defer namespace.Close()
-	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter %s: %w", h.name, err)
-	}
-	return f()
+	t.Cleanup(p.Remove)
+	return p.Edge, p.Peer
 }
 
-// dial connects from the host.
-func (h host) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
-	err = h.inside(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, network, address)
-		return err
-	})
-	return conn, err
-}
-
-// listen opens a UDP port on the host's loopback for the length of the test, so that what is sent to it is not refused. Nobody reads it.
-func (h host) listen(t *testing.T) (port int) {
+// listen opens a UDP port on a host's loopback for the length of the test, so that what is sent to it is not refused. Nobody reads it.
+func listen(t *testing.T, h hosts.Host) (port int) {
 	t.Helper()
-	err := h.inside(func() error {
+	err := h.Inside(func() error {
 		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			return err
@@ -160,7 +74,7 @@ type program struct {
 }
 
 // start runs a program for the length of the test, and shows the end of its output if the test fails.
-func start(t *testing.T, h host, name string, args ...string) *program {
+func start(t *testing.T, h hosts.Host, name string, args ...string) *program {
 	t.Helper()
 	p := &program{name: filepath.Base(name), log: filepath.Join(t.TempDir(), filepath.Base(name)+".log"), done: make(chan struct{})}
 	out, err := os.Create(p.log)
@@ -168,7 +82,7 @@ func start(t *testing.T, h host, name string, args ...string) *program {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p.cmd = h.command(context.Background(), name, args...)
+	p.cmd = h.Command(context.Background(), name, args...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)

@@ -12,7 +12,7 @@ import (
 
 // Our offer, byte for byte as the edge writes it, is one that Janus answers, and its answer is one that we read.
 func TestJanusAnswersOurOffer(t *testing.T) {
-	_, peer := hosts(t)
+	_, peer := pair(t)
 	j := startJanus(t, peer)
 	e := j.attachEchoTest(t)
 	ours := sdp.Local{

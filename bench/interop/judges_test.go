@@ -13,17 +13,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/onelane/onelane/bench/internal/hosts"
 )
 
 // The judges must be able to say yes and no before they judge the edge.
 
 func TestTsharkReadsPlainOpus(t *testing.T) {
-	edge, _ := hosts(t)
-	port := edge.listen(t)
+	edge, _ := pair(t)
+	port := listen(t, edge)
 	c := startCapture(t, edge, "lo", "udp port "+strconv.Itoa(port))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	out, err := edge.command(ctx, "ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=duration=2", "-c:a", "libopus", "-ac", "2", "-ar", "48000",
+	out, err := edge.Command(ctx, "ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=duration=2", "-c:a", "libopus", "-ac", "2", "-ar", "48000",
 		"-frame_duration", "20", "-f", "rtp", "-payload_type", "111", fmt.Sprintf("rtp://127.0.0.1:%d", port)).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -35,9 +37,9 @@ func TestTsharkReadsPlainOpus(t *testing.T) {
 }
 
 // send puts datagrams on the wire from a host.
-func send(t *testing.T, h host, to string, datagrams ...[]byte) {
+func send(t *testing.T, h hosts.Host, to string, datagrams ...[]byte) {
 	t.Helper()
-	conn, err := h.dial(context.Background(), "udp4", to)
+	conn, err := h.Dial(context.Background(), "udp4", to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +61,8 @@ func rtp(first byte, seq uint16, ssrc byte, rest ...byte) []byte {
 }
 
 func TestJudgesSayNo(t *testing.T) {
-	edge, _ := hosts(t)
-	port := edge.listen(t)
+	edge, _ := pair(t)
+	port := listen(t, edge)
 	loopback := startCapture(t, edge, "lo", "udp port "+strconv.Itoa(port))
 	wire := startCapture(t, edge, "v-edge", "udp")
 	voice := make([]byte, 40)

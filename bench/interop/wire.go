@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/onelane/onelane/bench/internal/hosts"
 )
 
 // capture is a running tshark that writes what passes an interface to a file.
@@ -25,7 +27,7 @@ type capture struct {
 }
 
 // startCapture returns when packets are being captured.
-func startCapture(t *testing.T, h host, device, filter string) *capture {
+func startCapture(t *testing.T, h hosts.Host, device, filter string) *capture {
 	t.Helper()
 	c := &capture{file: filepath.Join(t.TempDir(), device+".pcap")}
 	c.program = start(t, h, "tshark", "-q", "-n", "-i", device, "-f", filter, "-F", "pcap", "-w", c.file)

@@ -1,11 +1,11 @@
-// Command ratios measures relayd against the floor, the naive stack and a real peer, and prints what was reached of the goals in one table,
+// Command ratios measures relayd against the floor, the naive stack and real peers, and prints what was reached of the goals in one table,
 // as its last line as one JSON object. It renews the second part of bench/RESULTS.md.
 //
 //	go run ./bench/ratios                 all of it, under ten minutes on two cores
 //	go run ./bench/ratios --only cost     one section: cost, peer, knee, memory, allocations, setup, keys, growth, shards
 //
 // What is measured runs on CPU 0 and the load on CPU 1, targets take turns (A B A B), and what counts is ratios of medians. As root targets
-// and load run before everything else on the host.
+// and load run before everything else on the host, and the peers are measured between two network namespaces.
 package main
 
 import (
@@ -24,13 +24,16 @@ import (
 )
 
 // programs are what is measured and what measures.
-var programs = []string{"cmd/relayd", "cmd/relaybench", "bench/floor", "bench/forward", "bench/naive", "bench/plainload", "bench/probe", "bench/peers/rtpengine"}
+var programs = []string{
+	"cmd/relayd", "cmd/relaybench", "bench/floor", "bench/forward", "bench/naive", "bench/plainload", "bench/probe", "bench/peers/janus", "bench/peers/rtpengine",
+}
 
 // bench is one run of this program.
 type bench struct {
 	*rig.Rig
 	figures    figures
 	floorCalls float64
+	janusRatio float64 // 0: not measured
 }
 
 func (b *bench) sections() []rig.Section {

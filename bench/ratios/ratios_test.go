@@ -2,10 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/onelane/onelane/bench/internal/rig"
 )
 
 func TestLastLineHasEveryKeyAndNullForWhatIsNotMeasured(t *testing.T) {
@@ -53,6 +57,37 @@ func TestGoalIsReachedOnTheRightSideOfItsBound(t *testing.T) {
 		if got := (goal{figure: c.figure, bound: 2, atLeast: c.atLeast}).verdict(); got != c.want {
 			t.Errorf("at least %v: got %s, want %s", c.atLeast, got, c.want)
 		}
+	}
+}
+
+func TestJanusHasARowWithoutAGoalOnceItIsMeasured(t *testing.T) {
+	var f figures
+	rows := len(f.goals(0, 0))
+	with := f.goals(0, 2.5)
+	if len(with) != rows+1 {
+		t.Fatalf("%d rows, want %d", len(with), rows+1)
+	}
+	for _, g := range with {
+		if strings.Contains(g.name, "Janus") {
+			if g.wanted() != "-" || g.verdict() != "-" || g.reached() != "2.50" {
+				t.Errorf("wanted %s, reached %s, verdict %s", g.wanted(), g.reached(), g.verdict())
+			}
+			return
+		}
+	}
+	t.Error("no row of Janus")
+}
+
+func TestCostIsOfWhatCameToTheRelayFromBothSides(t *testing.T) {
+	r := rig.Row{Calls: 500, Seconds: 5}
+	r.Traffic.Sent, r.Traffic.Received, r.Traffic.Lost = 125_000, 124_000, 1_000
+	r.Target.CPU = 49.8
+	c := costOf(r)
+	if math.Abs(c.each-10) > 1e-9 || c.calls != 500 || c.lost != 1000 || c.cpu != 49.8 {
+		t.Errorf("%+v", c)
+	}
+	if c := costOf(rig.Row{Seconds: 5}); c.each != 0 {
+		t.Errorf("without a packet: %+v", c)
 	}
 }
 

@@ -148,13 +148,17 @@ func (b *bench) load() error {
 	if err != nil {
 		return err
 	}
+	mirror, err := l.mirrorAt(ip)
+	if err != nil {
+		return err
+	}
 	attach, err := l.attachments()
 	if err != nil {
 		return err
 	}
 	b.exchange, err = farend.New(farend.Options{
 		Local: netip.AddrPortFrom(ip, 0), Profile: profile, Payload: l.payload, Period: time.Second / time.Duration(l.pps), Slot: l.slot,
-		Mirror: l.rtp, Realtime: l.realtime,
+		Mirror: mirror, Realtime: l.realtime,
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,7 @@ type loadSettings struct {
 	profile     string
 	echo        bool
 	rtp         bool
+	mirror      string
 	silence     bool
 	attach      []string
 	listen      string
@@ -81,6 +83,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.load.profile, "profile", "gcm", "SRTP: gcm (AEAD_AES_128_GCM) or aescm (AES128_CM_HMAC_SHA1_80)")
 	f.BoolVar(&s.load.echo, "echo", false, "the relay's echo sends the phones' packets back (default)")
 	f.BoolVar(&s.load.rtp, "rtp", false, "a plain RTP leg of each call sends them to a mirror in this process, and back")
+	f.StringVar(&s.load.mirror, "mirror", "", "where --rtp's mirror is, `host:port`, for a relay that must be told before; empty: a free port of the phones' address")
 	f.BoolVar(&s.load.silence, "silence", false, "the phones hear the relay's own silence; loss and latency are not measured then")
 	f.StringSliceVar(&s.load.attach, "attach", nil, "what else each call has: kinds separated by commas, `recording,discard`; kind:name=value for parameters")
 	f.StringVar(&s.load.listen, "listen", "127.0.0.1", "IPv4 address of the phones")
@@ -128,6 +131,9 @@ func (s *settings) check() error {
 	if _, err := l.srtp(); err != nil {
 		return err
 	}
+	if _, err := l.mirrorAt(netip.Addr{}); err != nil {
+		return err
+	}
 	if _, _, err := r.portRange(); err != nil {
 		return err
 	}
@@ -158,6 +164,23 @@ func (l *loadSettings) srtp() (secure.Profile, error) {
 		return secure.AES128_CM_HMAC_SHA1_80, nil
 	}
 	return 0, usageError{fmt.Errorf("--profile %q: gcm or aescm", l.profile)}
+}
+
+// mirrorAt is where the mirror of phones at an address is; invalid when there is none.
+func (l *loadSettings) mirrorAt(phones netip.Addr) (netip.AddrPort, error) {
+	switch {
+	case l.mirror == "" && l.rtp:
+		return netip.AddrPortFrom(phones, 0), nil
+	case l.mirror == "":
+		return netip.AddrPort{}, nil
+	case !l.rtp:
+		return netip.AddrPort{}, usageError{fmt.Errorf("--mirror is for --rtp")}
+	}
+	at, err := netip.ParseAddrPort(l.mirror)
+	if err != nil || !at.Addr().Is4() {
+		return netip.AddrPort{}, usageError{fmt.Errorf("--mirror %q: an IPv4 address and a port, 192.0.2.1:4000", l.mirror)}
+	}
+	return at, nil
 }
 
 func (l *loadSettings) source() fleet.Source {

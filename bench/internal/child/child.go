@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/onelane/onelane/bench/internal/hosts"
 )
 
 // Options of a process.
@@ -22,6 +24,8 @@ type Options struct {
 	CPUs []int    // it may run on these only; none: on all
 	Nice int      // its priority; below 0 takes root and is left out where it is not allowed
 	Env  []string // besides ours
+	// Host is where it runs; the zero value: here.
+	Host hosts.Host
 	// Log gets its standard error; nil: ours.
 	Log *os.File
 }
@@ -83,6 +87,9 @@ func Start(o Options, name string, args ...string) (*Process, error) {
 func (o Options) become() error {
 	if o.Nice != 0 {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, o.Nice)
+	}
+	if err := o.Host.Enter(); err != nil {
+		return err
 	}
 	if len(o.CPUs) == 0 {
 		return nil

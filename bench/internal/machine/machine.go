@@ -69,3 +69,11 @@ func commit() string {
 	}
 	return name
 }
+
+// Has says what to install when a program is not there. debian is the package that has it.
+func Has(program, debian string) error {
+	if _, err := exec.LookPath(program); err != nil {
+		return fmt.Errorf("%w: apt-get install %s", err, debian)
+	}
+	return nil
+}

@@ -24,20 +24,6 @@ type Plain struct {
 	NAPI int     `json:"napi_id"`
 }
 
-// Link is a network between a plain forwarder and its load. The zero one is loopback.
-type Link struct {
-	TargetHost, LoadHost       string // network namespaces
-	TargetAddress, LoadAddress string
-}
-
-// on gives how a program is started on a host.
-func on(host, program string, args []string) (string, []string) {
-	if host == "" {
-		return program, args
-	}
-	return "ip", append([]string{"netns", "exec", host, program}, args...) // ip becomes the program, so the process is the program's
-}
-
 // firstPorts are tried in turn: others on this host may have some of them.
 var firstPorts = []int{22000, 14000, 6000, 1100}
 
@@ -59,15 +45,12 @@ func (r *Rig) Plain(name string, ports int, flags ...string) (Plain, error) {
 	return o, err
 }
 
-// Plainload runs it on the load's CPU against the ports of a forwarder that runs.
+// Plainload runs it on the load's host and CPU against the ports of a forwarder that runs.
 func (r *Rig) Plainload(p *child.Process, first, ports int, flags ...string) (Plain, error) {
 	var o Plain
-	if r.Link.LoadAddress != "" {
-		flags = append([]string{"--address", r.Link.TargetAddress, "--own-address", r.Link.LoadAddress}, flags...)
-	}
-	args := []string{"--first", strconv.Itoa(first), "--ports", strconv.Itoa(ports), "--pid", strconv.Itoa(p.PID), "--cpu", strconv.Itoa(LoadCPU)}
-	program, args := on(r.Link.LoadHost, r.Path("plainload"), append(args, flags...))
-	out, err := r.Output(program, args...)
+	args := []string{"--first", strconv.Itoa(first), "--ports", strconv.Itoa(ports), "--pid", strconv.Itoa(p.PID), "--cpu", strconv.Itoa(LoadCPU),
+		"--address", r.Link.TargetAddress, "--own-address", r.Link.LoadAddress}
+	out, err := r.output(r.Link.Load, r.Path("plainload"), append(args, flags...)...)
 	if err != nil {
 		return o, err
 	}
@@ -77,14 +60,11 @@ func (r *Rig) Plainload(p *child.Process, first, ports int, flags ...string) (Pl
 	return o, nil
 }
 
-// StartPlain starts a plain forwarder on the target's CPU and gives its first port.
+// StartPlain starts a plain forwarder on the target's host and CPU and gives its first port.
 func (r *Rig) StartPlain(name string, ports int, flags ...string) (p *child.Process, first int, err error) {
-	if r.Link.TargetAddress != "" {
-		flags = append([]string{"--address", r.Link.TargetAddress}, flags...)
-	}
 	for _, at := range firstPorts {
-		program, args := on(r.Link.TargetHost, r.Path(name), append([]string{"--first", strconv.Itoa(at), "--count", strconv.Itoa(ports)}, flags...))
-		p, err = r.start([]int{TargetCPU}, program, args...)
+		args := []string{"--address", r.Link.TargetAddress, "--first", strconv.Itoa(at), "--count", strconv.Itoa(ports)}
+		p, err = r.Start(name, append(args, flags...)...)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -20,11 +19,13 @@ type Spread struct {
 
 // Row is what is used of a row of relaybench's report.
 type Row struct {
-	Label   string `json:"label"`
-	Calls   int    `json:"calls"`
+	Label   string  `json:"label"`
+	Calls   int     `json:"calls"`
+	Seconds float64 `json:"seconds"`
 	Traffic struct {
-		Sent uint64 `json:"sent"`
-		Lost uint64 `json:"lost"`
+		Sent     uint64 `json:"sent"`
+		Received uint64 `json:"received"`
+		Lost     uint64 `json:"lost"`
 	} `json:"traffic"`
 	Latency Spread `json:"added_latency_us"`
 	SetUp   struct {
@@ -64,11 +65,11 @@ type Report struct {
 	} `json:"ratios"`
 }
 
-// Relaybench runs it in one mode, on the load's CPU.
+// Relaybench runs it in one mode, on the load's host and CPU.
 func (r *Rig) Relaybench(mode string, args ...string) (Report, error) {
 	args = append([]string{mode, "--json", "--own-cpus", strconv.Itoa(LoadCPU), "--settle", "1s"}, args...)
 	var report Report
-	out, err := r.Output(r.Path("relaybench"), args...)
+	out, err := r.output(r.Link.Load, r.Path("relaybench"), args...)
 	var status *exec.ExitError
 	if err != nil && (!errors.As(err, &status) || len(out) == 0) { // with an outcome, the error is the verdict that stands in it
 		return report, fmt.Errorf("relaybench %s: %w", mode, err)
@@ -87,7 +88,7 @@ func (r *Rig) Relaybench(mode string, args ...string) (Report, error) {
 	return report, nil
 }
 
-// Relayd is the flags that have relaybench start the edge on the target's CPU.
+// Relayd is the flags that have relaybench start the edge on the target's CPU, and on its own host.
 func (r *Rig) Relayd(more ...string) []string {
 	return append([]string{"--start", r.Path("relayd"), "--relay-cpus", strconv.Itoa(TargetCPU), "--relay-nice", strconv.Itoa(Before)}, more...)
 }
@@ -97,19 +98,17 @@ const firstMediaPort = 10000
 
 // StartRelayd starts an edge that relaybench does not start, for a number of calls: its process, where its API is, and how to end it.
 func (r *Rig) StartRelayd(cpus []int, calls int, more ...string) (p *child.Process, api string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if api, err = r.Link.Target.FreeAddress(r.Link.TargetAddress); err != nil {
 		return nil, "", nil, err
 	}
-	api = l.Addr().String()
-	l.Close()
 	folder, err := os.MkdirTemp("", r.name+"-")
 	if err != nil {
 		return nil, "", nil, err
 	}
-	args := []string{"--media-addresses=127.0.0.1", "--media-allow-networks=127.0.0.0/8", "--media-port-min=" + strconv.Itoa(firstMediaPort),
+	args := []string{"--media-addresses=" + r.Link.TargetAddress, "--media-allow-networks=" + r.Link.Network,
+		"--rtp-allow-networks=" + r.Link.Network, "--media-port-min=" + strconv.Itoa(firstMediaPort),
 		"--media-port-max=" + strconv.Itoa(firstMediaPort+2*max(calls, 1000)), "--calls-max=" + strconv.Itoa(calls), "--grpc-listen=" + api,
-		"--recording-folder=" + folder, "--log-level=warn"}
+		"--grpc-allow-plaintext=true", "--recording-folder=" + folder, "--log-level=warn"}
 	p, err = r.StartOn(cpus, "relayd", append(args, more...)...)
 	if err != nil {
 		os.RemoveAll(folder)
@@ -123,10 +122,10 @@ func (r *Rig) StartRelayd(cpus []int, calls int, more ...string) (p *child.Proce
 	return p, api, stop, nil
 }
 
-// await waits until a program takes connections.
+// await waits until a program takes connections from the load's host.
 func (r *Rig) await(p *child.Process, address string) error {
 	for limit := time.Now().Add(ReadyTime); time.Now().Before(limit) && !p.Ended() && r.Context.Err() == nil; r.Pause(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", address); err == nil {
+		if c, err := r.Link.Load.Dial(r.Context, "tcp", address); err == nil {
 			return c.Close()
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/onelane/onelane/bench/internal/child"
+	"github.com/onelane/onelane/bench/internal/hosts"
 	"github.com/onelane/onelane/bench/internal/results"
 )
 
@@ -44,7 +45,7 @@ type Rig struct {
 	Context context.Context
 	// Notes are what a reader of the results has to know.
 	Notes []string
-	// Link is what plain forwarders are loaded over.
+	// Link is what targets are loaded over.
 	Link Link
 
 	name string
@@ -64,7 +65,7 @@ const (
 
 // New makes a rig for the program of that name.
 func New(ctx context.Context, name string, o Options) *Rig {
-	return &Rig{Options: o, Context: ctx, name: name, bin: filepath.Join("build", "bench")}
+	return &Rig{Options: o, Context: ctx, Link: Loopback, name: name, bin: filepath.Join("build", "bench")}
 }
 
 // Say tells how far it is.
@@ -134,18 +135,19 @@ func (r *Rig) Build(programs ...string) error {
 // Path is where a program that was built is.
 func (r *Rig) Path(name string) string { return filepath.Join(r.bin, name) }
 
-// Start starts a target on its CPU.
+// Start starts a target on its host and CPU.
 func (r *Rig) Start(name string, args ...string) (*child.Process, error) {
 	return r.StartOn([]int{TargetCPU}, name, args...)
 }
 
 // StartOn starts a target that may run on some CPUs; on all for none.
 func (r *Rig) StartOn(cpus []int, name string, args ...string) (*child.Process, error) {
-	return r.start(cpus, r.Path(name), args...)
+	return child.Start(child.Options{CPUs: cpus, Nice: Before, Host: r.Link.Target, Log: r.log()}, r.Path(name), args...)
 }
 
-func (r *Rig) start(cpus []int, program string, args ...string) (*child.Process, error) {
-	return child.Start(child.Options{CPUs: cpus, Nice: Before, Log: r.log()}, program, args...)
+// StartLoad starts a program that is part of the load, on the load's host and CPU.
+func (r *Rig) StartLoad(name string, args ...string) (*child.Process, error) {
+	return child.Start(child.Options{CPUs: []int{LoadCPU}, Host: r.Link.Load, Log: r.log()}, r.Path(name), args...)
 }
 
 // log is where the programs' errors go; nil: ours.
@@ -162,7 +164,11 @@ func (r *Rig) log() *os.File {
 
 // Output runs a program and gives what it prints.
 func (r *Rig) Output(name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(r.Context, name, args...)
+	return r.output("", name, args...)
+}
+
+func (r *Rig) output(h hosts.Host, name string, args ...string) ([]byte, error) {
+	cmd := h.Command(r.Context, name, args...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if r.Options.Verbose {

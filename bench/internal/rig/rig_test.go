@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -42,5 +43,16 @@ func TestMeasurementEndsWhenItIsToldTo(t *testing.T) {
 	_, err := New(ctx, "test", Options{}).Measure([]Section{{"first", func() error { stop(); return nil }}, {"second", func() error { second = true; return nil }}})
 	if !errors.Is(err, context.Canceled) || second {
 		t.Errorf("second ran %v, %v", second, err)
+	}
+}
+
+func TestTargetAndLoadStartOnTheirOwnHosts(t *testing.T) {
+	r := New(context.Background(), "test", Options{})
+	r.Link = Link{Target: "onelane-none-1", Load: "onelane-none-2"}
+	if _, err := r.Start("target"); err == nil || !strings.Contains(err.Error(), string(r.Link.Target)) {
+		t.Errorf("target: %v", err)
+	}
+	if _, err := r.StartLoad("load"); err == nil || !strings.Contains(err.Error(), string(r.Link.Load)) {
+		t.Errorf("load: %v", err)
 	}
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -10,20 +10,17 @@ import (
 	"github.com/onelane/onelane/bench/internal/standin"
 )
 
-// bridge is an rtpengine between phones and the echo: ICE and DTLS-SRTP to the one side, plain RTP to the other.
+// bridge is an rtpengine between phones and the mirror: ICE and DTLS-SRTP to the one side, plain RTP to the other.
 type bridge struct {
 	control control
-	echo    *echo
+	mirror  netip.AddrPort
 	serial  atomic.Uint64
 }
 
-func (e *bridge) Name() string { return "rtpengine" }
+func (*bridge) Name() string { return "rtpengine" }
 
-// Packets counts what passed the echo: each of those packets came to the rtpengine twice, from the phone and from the echo.
-func (e *bridge) Packets() (received, sent uint64) {
-	n := 2 * e.echo.reflected.Load()
-	return n, n
-}
+// Packets is not known here; relaybench knows what it has sent.
+func (*bridge) Packets() (received, sent uint64) { return 0, 0 }
 
 func (e *bridge) Answer(ctx context.Context, text string) (string, func(), error) {
 	offer, err := standin.ReadOffer(text)
@@ -31,51 +28,43 @@ func (e *bridge) Answer(ctx context.Context, text string) (string, func(), error
 		return "", nil, err
 	}
 	id := "call-" + strconv.FormatUint(e.serial.Add(1), 10)
-	// The echo offers and the phone answers, by its own offer made into an answer: an rtpengine that is offered by an ICE-lite peer checks
+	// The mirror offers and the phone answers, by its own offer made into an answer: an rtpengine that is offered by an ICE-lite peer checks
 	// at once, and then never nominates the pair that has answered before the offer was.
-	ours, err := e.control.ask(ctx, "offer", map[string]any{
-		"call-id": id, "from-tag": "echo", "sdp": e.plain(offer), "ICE": "force", "SDES": []string{"off"},
-		"transport-protocol": "UDP/TLS/RTP/SAVPF", "rtcp-mux": []string{"require"}, "replace": []string{"origin", "session-connection"},
-	})
+	ours, err := e.control.ask(ctx, "offer", offered(id, e.mirror, offer))
 	if err != nil {
 		return "", nil, err
 	}
 	end := func() {
-		_, _ = e.control.ask(context.Background(), "delete", map[string]any{"call-id": id, "from-tag": "echo", "delete-delay": 0})
+		_, _ = e.control.ask(context.Background(), "delete", map[string]any{"call-id": id, "from-tag": "mirror", "delete-delay": 0})
 	}
-	if _, err := e.control.ask(ctx, "answer", map[string]any{
-		"call-id": id, "from-tag": "echo", "to-tag": "phone", "sdp": strings.Replace(text, "a=setup:actpass", "a=setup:passive", 1), "ICE": "remove",
-		"transport-protocol": "RTP/AVP", "rtcp-mux": []string{"demux"}, "replace": []string{"origin", "session-connection"},
-	}); err != nil {
+	if _, err := e.control.ask(ctx, "answer", answered(id, text)); err != nil {
 		end()
 		return "", nil, err
 	}
+	return forPhone(ours, offer), end, nil
+}
+
+// offered is the arguments of "offer", for the mirror's side.
+func offered(id string, mirror netip.AddrPort, o standin.Offer) map[string]any {
+	return map[string]any{
+		"call-id": id, "from-tag": "mirror", "sdp": standin.PlainOffer(mirror, o), "ICE": "force", "SDES": []string{"off"},
+		"transport-protocol": "UDP/TLS/RTP/SAVPF", "rtcp-mux": []string{"require"}, "replace": []string{"origin", "session-connection"},
+	}
+}
+
+// answered is the arguments of "answer", for the phone's side.
+func answered(id, phone string) map[string]any {
+	return map[string]any{
+		"call-id": id, "from-tag": "mirror", "to-tag": "phone", "sdp": standin.AsAnswer(phone), "ICE": "remove",
+		"transport-protocol": "RTP/AVP", "rtcp-mux": []string{"demux"}, "replace": []string{"origin", "session-connection"},
+	}
+}
+
+// forPhone is what the phone gets: rtpengine leaves SSRCs as they are, and names them only if the offer did.
+func forPhone(ours map[string]any, o standin.Offer) string {
 	sdp, _ := ours["sdp"].(string)
 	if !strings.Contains(sdp, "a=ssrc:") {
-		sdp += e.ssrc(offer)
+		sdp += standin.MirrorSource(o)
 	}
-	return sdp, end, nil
-}
-
-// ssrc names what the echo makes of the phone's packets.
-func (e *bridge) ssrc(o standin.Offer) string {
-	return fmt.Sprintf("a=ssrc:%d cname:echo\r\n", o.SSRC^otherSource)
-}
-
-// plain is the echo's offer.
-func (e *bridge) plain(o standin.Offer) string {
-	a := e.echo.address
-	return strings.Join([]string{
-		"v=0",
-		"o=- 1 1 IN IP4 " + a.Addr().String(),
-		"s=-",
-		"c=IN IP4 " + a.Addr().String(),
-		"t=0 0",
-		fmt.Sprintf("m=audio %d RTP/AVP 111 126", a.Port()),
-		"a=rtpmap:111 opus/48000/2",
-		"a=rtpmap:126 telephone-event/8000",
-		"a=sendrecv",
-		"a=ptime:20",
-		"",
-	}, "\r\n") + e.ssrc(o)
+	return sdp
 }

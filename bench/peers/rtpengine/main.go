@@ -1,48 +1,35 @@
 // Command rtpengine puts an rtpengine in user space under the load that relaybench makes for a relayd with an RTP leg: SRTP by DTLS from the
-// phone, plain RTP to an echo and back, SRTP to the phone. It starts the rtpengine (Debian's rtpengine-daemon) with a configuration of its
-// own, speaks its NG protocol, and serves the part of relayd's control API that relaybench needs.
+// phone, plain RTP to relaybench's mirror and back, SRTP to the phone. It starts the rtpengine (Debian's rtpengine-daemon), by its command
+// line alone, speaks its NG protocol, and serves the part of relayd's control API that relaybench needs. It does not count packets.
 //
-// It prints a line "pid PID" with rtpengine's process and then a line "api ADDRESS" when all is ready, and ends both with its standard input.
+//	rtpengine --mirror 127.0.0.1:4000 &      prints its api and rtpengine's pid, until its standard input ends
+//	relaybench run --relayd API --pid PID --rtp --mirror 127.0.0.1:4000 --profile aescm --parallel 250
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"os/exec"
 	"strconv"
 	"time"
 
 	"github.com/onelane/onelane/bench/internal/child"
 	"github.com/onelane/onelane/bench/internal/standin"
-	"github.com/onelane/onelane/bench/internal/wire"
 )
 
 type options struct {
-	path    string
-	address string
+	program standin.Program
 	ports   [2]int
-	cpu     int
-	echoCPU int
 	threads int
-	nice    int
-	log     string
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.path, "rtpengine", "rtpengine", "the `program`")
-	flag.StringVar(&o.address, "address", "127.0.0.1", "IPv4 `address` of everything")
+	o.program.Flags("rtpengine", "rtpengine-daemon")
 	flag.IntVar(&o.ports[0], "first", 12000, "the first of its ports")
 	flag.IntVar(&o.ports[1], "last", 19999, "the last")
-	flag.IntVar(&o.cpu, "cpu", -1, "rtpengine runs on this CPU only")
-	flag.IntVar(&o.echoCPU, "echo-cpu", -1, "the echo runs on this CPU only")
 	flag.IntVar(&o.threads, "threads", 1, "its worker threads")
-	flag.IntVar(&o.nice, "nice", 0, "its priority")
-	flag.StringVar(&o.log, "log", os.DevNull, "where its log goes, `file`")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "rtpengine:", err)
@@ -51,8 +38,7 @@ func main() {
 }
 
 func run(o options) error {
-	wire.RaiseDescriptors()
-	c, err := freePort(o.address)
+	c, err := o.program.Host.FreeAddress(o.program.Address)
 	if err != nil {
 		return err
 	}
@@ -61,56 +47,19 @@ func run(o options) error {
 		return err
 	}
 	defer process.Stop()
-	e := &bridge{control: control{c}}
-	if e.echo, err = newEcho(o.address); err != nil {
-		return err
-	}
-	go func() {
-		if wire.Pin(o.echoCPU) == nil {
-			e.echo.run()
-		}
-	}()
+	b := &bridge{control: control{c}, mirror: o.program.Mirror}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if _, err := e.control.ask(ctx, "ping", map[string]any{}); err != nil {
+	if _, err := b.control.ask(ctx, "ping", map[string]any{}); err != nil {
 		return err
 	}
-	fmt.Println("pid", process.PID)
-	failed := make(chan error, 1)
-	go func() {
-		failed <- standin.Serve(e, net.JoinHostPort(o.address, "0"), func(address string) { fmt.Println("api", address) })
-	}()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		failed <- nil
-	}()
-	return <-failed
+	return standin.Run(b, process.PID)
 }
 
 // start starts rtpengine without its kernel module.
 func start(o options, control string) (*child.Process, error) {
-	if _, err := exec.LookPath(o.path); err != nil {
-		return nil, fmt.Errorf("%w: apt-get install rtpengine-daemon", err)
-	}
-	log, err := os.Create(o.log)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	run := child.Options{Nice: o.nice, Log: log}
-	if o.cpu >= 0 {
-		run.CPUs = []int{o.cpu}
-	}
-	return child.Start(run, o.path, "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=3",
-		"--interface="+o.address, "--listen-ng="+control, "--num-threads="+strconv.Itoa(o.threads), "--dtls-cert-cipher=prime256v1",
-		"--port-min="+strconv.Itoa(o.ports[0]), "--port-max="+strconv.Itoa(o.ports[1]))
-}
-
-func freePort(address string) (string, error) {
-	c, err := net.ListenPacket("udp4", net.JoinHostPort(address, "0"))
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	return c.LocalAddr().String(), nil
+	return o.program.Start("--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=3",
+		"--interface="+o.program.Address, "--listen-ng="+control, "--num-threads="+strconv.Itoa(o.threads), "--dtls-cert-cipher=prime256v1",
+		"--port-min="+strconv.Itoa(o.ports[0]), "--port-max="+strconv.Itoa(o.ports[1]),
+		"--delete-delay=1", "--timeout=600", "--silent-timeout=3600")
 }

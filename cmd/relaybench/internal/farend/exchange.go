@@ -26,7 +26,8 @@ type Options struct {
 	Period   time.Duration // between two packets of a phone: 20 ms, or a multiple
 	Slot     time.Duration // phones are spread over the period in slots of this length
 	Realtime bool          // run before everything else on this host, where that is allowed
-	Mirror   bool          // also open a plain RTP socket that sends back what it gets
+	// Mirror is where plain RTP is sent back to where it came from: IPv4, port 0 takes a free one. Invalid: nowhere.
+	Mirror netip.AddrPort
 }
 
 // frameTime and frameSamples are one packet of speech, at RTP's 48 kHz.
@@ -102,8 +103,8 @@ func New(o Options) (*Exchange, error) {
 	if e.socket, err = listen(o.Local); err != nil {
 		return nil, err
 	}
-	if o.Mirror {
-		if e.mirror, err = listen(netip.AddrPortFrom(o.Local.Addr(), 0)); err != nil {
+	if o.Mirror.IsValid() {
+		if e.mirror, err = listen(o.Mirror); err != nil {
 			e.socket.close()
 			return nil, err
 		}

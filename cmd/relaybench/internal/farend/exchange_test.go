@@ -246,7 +246,8 @@ func TestPhoneThatNobodyCallsIsHungUp(t *testing.T) {
 
 func TestMirrorSendsPlainRTPBackAsAnotherSource(t *testing.T) {
 	e, err := New(Options{
-		Local: netip.MustParseAddrPort("127.0.0.1:0"), Profile: secure.AEAD_AES_128_GCM, Payload: 80, Period: frameTime, Slot: time.Millisecond, Mirror: true,
+		Local: netip.MustParseAddrPort("127.0.0.1:0"), Profile: secure.AEAD_AES_128_GCM, Payload: 80, Period: frameTime, Slot: time.Millisecond,
+		Mirror: netip.MustParseAddrPort("127.0.0.1:0"),
 	})
 	if err != nil {
 		t.Fatal(err)
