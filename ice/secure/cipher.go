@@ -34,20 +34,28 @@ type rtpCipher struct {
 	salt  [14]byte    // 12 bytes of it with GCM
 	nonce [12]byte    // scratch; a local one would be allocated for each packet
 	cm    *counterMode
-	keys  unsafe.Pointer // where aead keeps its own; never read through this
+	keys  unsafe.Pointer // where the block cipher keeps its own; never read through this
 }
 
-// aeadSize is how much memory crypto/cipher takes for the keys of AES-GCM. Another size would cost time and nothing else.
-const aeadSize = 768
+// Sizes of what crypto/aes and crypto/cipher keep for AES-128 and AES-GCM, as far as a packet meets it. Others would cost time and nothing
+// else.
+const (
+	blockSize = 192
+	aeadSize  = 768
+)
 
 // prefetch asks for the keys.
 func (c *rtpCipher) prefetch() {
-	if c.cm != nil {
-		prefetch.Value(c.cm)
+	if c.cm == nil {
+		prefetch.Memory(c.keys, aeadSize)
 		return
 	}
-	prefetch.Memory(c.keys, aeadSize)
+	prefetch.Memory(c.keys, blockSize)
+	prefetch.Value(c.cm)
 }
+
+// within is where the value of an interface is kept.
+func within[T any](v *T) unsafe.Pointer { return (*[2]unsafe.Pointer)(unsafe.Pointer(v))[1] }
 
 // counterMode is the keys of AES128_CM_HMAC_SHA1_80, and what would be allocated for each packet if it were local.
 type counterMode struct {
@@ -78,12 +86,12 @@ func (c *rtpCipher) set(p Profile, key, salt []byte) error {
 	}
 	if p == AEAD_AES_128_GCM {
 		c.aead, err = cipher.NewGCM(block)
-		c.keys = (*[2]unsafe.Pointer)(unsafe.Pointer(&c.aead))[1]
+		c.keys = within(&c.aead)
 		return err
 	}
 	var authentication [hmacKey]byte
 	prf(master, salt, labelAuthentication, authentication[:])
-	c.cm = &counterMode{block: block, mac: hmac.New(sha1.New, authentication[:])}
+	c.cm, c.keys = &counterMode{block: block, mac: hmac.New(sha1.New, authentication[:])}, within(&block)
 	return nil
 }
 
