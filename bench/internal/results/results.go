@@ -23,9 +23,10 @@ const (
 	Ratios     Part = "ratios"
 	Studies    Part = "studies"
 	Counts     Part = "counts"
+	Tried      Part = "tried" // by hand: what was measured once and is not in the tree
 )
 
-var order = []Part{Benchmarks, Ratios, Studies, Counts}
+var order = []Part{Benchmarks, Ratios, Studies, Counts, Tried}
 
 const title = "# Results\n\nMeasured on the machine named in each part, by the commands named there. Times are this machine's; ratios travel better.\n"
 
