@@ -3,8 +3,8 @@
 package udp
 
 import (
+	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"syscall"
 	"time"
@@ -22,8 +22,9 @@ const (
 	// nearly always has one datagram waiting (50 a second), so a second try would be a wasted call that finds nothing, and one each
 	// is fair under a flood. A port that was the only one ready twice in a row hurts nobody, and saves a wait a datagram.
 	loneBurst = 16
-	// wakeCookie stands for the eventfd: no socket has this number.
-	wakeCookie = NoPort
+	// wakeCookie and alarmCookie stand for the eventfd and the alarm: no socket has these numbers.
+	wakeCookie  = NoPort
+	alarmCookie = NoPort - 1
 )
 
 // epollPorts reads all its sockets by one level-triggered epoll set. Level triggered, because what one round leaves in a socket is
@@ -43,11 +44,10 @@ type epollPorts struct {
 	slab   []byte
 	name   unix.RawSockaddrInet6 // long enough for either family
 	length uint32                // of name
-	until  unix.Timespec
-	pwait2 bool // epoll_pwait2 (Linux 5.11) takes nanoseconds; without it a wait is rounded up to a millisecond
 	count  Counters
 	closed bool
 
+	alarm alarm
 	event eventfd
 }
 
@@ -70,23 +70,22 @@ func New(o Options) (Ports, error) {
 		_ = unix.Close(epoll)
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
-	p := &epollPorts{epoll: epoll, options: o, slab: make([]byte, batchLimit*slotSize), lone: NoPort, event: eventfd{fd: event}}
-	if err := p.watch(event, cookie(wakeCookie, 0)); err != nil {
+	alarm, err := newAlarm()
+	if err != nil {
 		_ = unix.Close(event)
 		_ = unix.Close(epoll)
-		return nil, fmt.Errorf("watch eventfd: %w", err)
+		return nil, err
 	}
-	p.probe()
+	p := &epollPorts{epoll: epoll, options: o, slab: make([]byte, batchLimit*slotSize), lone: NoPort, alarm: alarm, event: eventfd{fd: event}}
+	ring := cookie(alarmCookie, 0)
+	ring.Events |= unix.EPOLLET
+	if err := errors.Join(p.watch(event, cookie(wakeCookie, 0)), p.watch(alarm.fd, ring)); err != nil {
+		alarm.close()
+		_ = unix.Close(event)
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("watch eventfd and timerfd: %w", err)
+	}
 	return p, nil
-}
-
-// probe finds out whether the kernel has epoll_pwait2. Whatever it answers but success (ENOSYS; EPERM from an old seccomp filter)
-// means no.
-func (p *epollPorts) probe() {
-	p.pwait2 = true
-	p.until = unix.Timespec{}
-	_, errno := p.block(len(p.ready), 0)
-	p.pwait2 = errno == 0
 }
 
 // cookie is what epoll hands back: the port in one half, its generation in the other.
@@ -234,64 +233,12 @@ func (p *epollPorts) Receive(batch []Datagram, wait time.Duration) (int, error) 
 	if limit == 0 {
 		return 0, nil
 	}
-	// Under load there is always something: the first look does not tell the Go scheduler, which a call that may block must.
-	n, errno := p.look(limit)
-	if n == 0 && errno == 0 && wait != 0 {
-		n, errno = p.block(limit, wait)
-	}
+	n, errno := p.await(limit, wait)
 	p.count.Wakeups++
 	if errno != 0 && errno != unix.EINTR {
 		return 0, fmt.Errorf("wait for datagrams: %w", errno)
 	}
 	return p.round(batch[:limit], n), nil
-}
-
-// look asks without waiting.
-func (p *epollPorts) look(limit int) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.ready[0])), uintptr(limit), 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
-}
-
-// shortWait is the longest wait that the Go scheduler is not told of. Under load a shard waits for a fraction of a millisecond some
-// thousand times a second, and each wait that the scheduler knows of costs it a look at the clock every 20 us and handing the processor
-// to another thread and back: a tenth of the process's time. A thread that waits without a word keeps its processor, which is why relayd
-// asks for one more a shard; when the collector needs it, the runtime's signal ends the wait.
-const shortWait = 2 * time.Millisecond
-
-// block waits; negative: without limit.
-func (p *epollPorts) block(limit int, wait time.Duration) (int, syscall.Errno) {
-	var n uintptr
-	var errno syscall.Errno
-	ready := uintptr(unsafe.Pointer(&p.ready[0]))
-	if p.pwait2 {
-		var until *unix.Timespec
-		if wait >= 0 {
-			p.until = unix.NsecToTimespec(int64(wait))
-			until = &p.until
-		}
-		if wait >= 0 && wait <= shortWait {
-			n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), ready, uintptr(limit), uintptr(unsafe.Pointer(until)), 0, 0)
-		} else {
-			n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), ready, uintptr(limit), uintptr(unsafe.Pointer(until)), 0, 0)
-		}
-	} else {
-		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), ready, uintptr(limit), uintptr(milliseconds(wait)), 0, 0)
-	}
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
-}
-
-// milliseconds rounds up: a wait that ends early would make the caller spin through the rest of the millisecond.
-func milliseconds(wait time.Duration) int {
-	if wait < 0 {
-		return -1
-	}
-	return int(min((int64(wait)+int64(time.Millisecond)-1)/int64(time.Millisecond), math.MaxInt32))
 }
 
 // round reads the n ready ports into batch, which has room for one datagram of each, and returns how many it read.
@@ -301,8 +248,12 @@ func (p *epollPorts) round(batch []Datagram, n int) int {
 	p.lone = NoPort
 	for i := range p.ready[:n] {
 		port, generation := Port(uint32(p.ready[i].Fd)), p.ready[i].Pad
-		if port == wakeCookie {
+		switch port {
+		case wakeCookie:
 			p.event.drain()
+			continue
+		case alarmCookie:
+			p.alarm.rang()
 			continue
 		}
 		s := p.sockets[port]
@@ -371,6 +322,7 @@ func (p *epollPorts) Shutdown() error {
 		p.Close(Port(i))
 	}
 	p.event.close()
+	p.alarm.close()
 	if err := unix.Close(p.epoll); err != nil {
 		return fmt.Errorf("close epoll set: %w", err)
 	}

@@ -190,28 +190,6 @@ func TestEventOfAClosedPortIsIgnored(t *testing.T) {
 	}
 }
 
-func TestWaitWithoutNanosecondsIsNeverShort(t *testing.T) {
-	for wait, want := range map[time.Duration]int{-1: -1, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, 1 << 62: 1<<31 - 1} {
-		if got := milliseconds(wait); got != want {
-			t.Errorf("%s: %d ms, want %d", wait, got, want)
-		}
-	}
-	p := newEpoll(t, Options{})
-	t.Logf("this kernel has epoll_pwait2: %t", p.pwait2)
-	p.pwait2 = false
-	start := time.Now()
-	if n, err := p.Receive(make([]Datagram, 1), 1500*time.Microsecond); n != 0 || err != nil {
-		t.Fatal(n, err)
-	}
-	if took := time.Since(start); took < 1500*time.Microsecond {
-		t.Errorf("waited %s", took)
-	}
-	p.Wake()
-	if n, err := p.Receive(make([]Datagram, 1), -1); n != 0 || err != nil {
-		t.Fatal(n, err)
-	}
-}
-
 func TestWakeDuringShutdownWritesToNobody(t *testing.T) {
 	for range 50 {
 		p, err := New(Options{})
