@@ -76,10 +76,15 @@ func (p *epollPorts) await(limit int, wait time.Duration) (int, syscall.Errno) {
 			return 0, errno
 		}
 		n, errno := p.block(limit, short)
-		if n != 1 || Port(uint32(p.ready[0].Fd)) != alarmCookie {
+		alone := n == 1 && Port(uint32(p.ready[0].Fd)) == alarmCookie
+		if errno != unix.EINTR && !alone {
 			return n, errno
 		}
-		p.alarm.rang() // maybe for an earlier wait, that ended before it
+		// A signal: the runtime, which wants the thread, has it on the way into the next call. Or the alarm: maybe for an earlier wait, that
+		// ended before it.
+		if alone {
+			p.alarm.rang()
+		}
 		if now = p.alarm.now(); now >= until {
 			return 0, 0
 		}
