@@ -23,7 +23,7 @@ func (p *epollPorts) send(d *Datagram) {
 	}
 	name, length := uintptr(0), uintptr(0)
 	if !p.sockets[d.Port].connected {
-		length = p.address(d.Remote)
+		length = address(&p.name, d.Remote)
 		name = uintptr(unsafe.Pointer(&p.name))
 	}
 	r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(p.sockets[d.Port].fd), uintptr(unsafe.Pointer(unsafe.SliceData(d.Data))),
@@ -37,15 +37,15 @@ func (p *epollPorts) send(d *Datagram) {
 }
 
 // address puts remote into name and returns its length there.
-func (p *epollPorts) address(remote netip.AddrPort) uintptr {
+func address(name *unix.RawSockaddrInet6, remote netip.AddrPort) uintptr {
 	a := remote.Addr()
 	if a.Is4() {
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&p.name))
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
 		v4.Family, v4.Port, v4.Addr = unix.AF_INET, swap(remote.Port()), a.As4()
 		v4.Zero = [8]uint8{}
 		return unix.SizeofSockaddrInet4
 	}
-	p.name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap(remote.Port()), Addr: a.As16()}
+	*name = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: swap(remote.Port()), Addr: a.As16()}
 	return unix.SizeofSockaddrInet6
 }
 

@@ -91,8 +91,9 @@ type Ports interface {
 	// 64 bytes past its end, for a tag. Errors of one port (ICMP) are counted and never returned: an error means that nothing will
 	// ever be received again.
 	Receive(batch []Datagram, wait time.Duration) (int, error)
-	// Send sends a batch in order. It never blocks and never fails: what the kernel refuses, and what names a port that is not open,
-	// is dropped and counted.
+	// Send sends a batch in order, by the end of the next Receive at the latest: until that returns, the batch and the bytes in it stay as
+	// they are. It never blocks and never fails: what the kernel refuses, and what names a port that is not open, is dropped and counted,
+	// also by the end of the next Receive.
 	Send(batch []Datagram)
 	// Wake makes the current or the next Receive return early. Many calls before that Receive count as one. After Shutdown it does
 	// nothing.

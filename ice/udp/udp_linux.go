@@ -105,22 +105,13 @@ func (p *epollPorts) Open(local netip.AddrPort) (Port, error) {
 		return NoPort, err
 	}
 	local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
-	fd, verb, err := p.bind(local)
+	fd, verb, err := p.options.bind(local)
 	if err != nil {
 		return NoPort, openError(local, verb, err)
 	}
-	if local.Port() == 0 {
-		sa, err := unix.Getsockname(fd)
-		if err != nil {
-			_ = unix.Close(fd)
-			return NoPort, openError(local, "read its number", err)
-		}
-		switch sa := sa.(type) {
-		case *unix.SockaddrInet4:
-			local = netip.AddrPortFrom(local.Addr(), uint16(sa.Port))
-		case *unix.SockaddrInet6:
-			local = netip.AddrPortFrom(local.Addr(), uint16(sa.Port))
-		}
+	if local, err = resolve(fd, local); err != nil {
+		_ = unix.Close(fd)
+		return NoPort, openError(local, "read its number", err)
 	}
 	port := p.number()
 	s := &p.sockets[port]
@@ -134,8 +125,26 @@ func (p *epollPorts) Open(local netip.AddrPort) (Port, error) {
 	return port, nil
 }
 
+// resolve gives the address that a socket is bound to, where local leaves the port's number to the kernel.
+func resolve(fd int, local netip.AddrPort) (netip.AddrPort, error) {
+	if local.Port() != 0 {
+		return local, nil
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return local, err
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		local = netip.AddrPortFrom(local.Addr(), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		local = netip.AddrPortFrom(local.Addr(), uint16(sa.Port))
+	}
+	return local, nil
+}
+
 // bind makes a bound socket, or tells what it could not do.
-func (p *epollPorts) bind(local netip.AddrPort) (fd int, verb string, err error) {
+func (o Options) bind(local netip.AddrPort) (fd int, verb string, err error) {
 	family := unix.AF_INET
 	if local.Addr().Is6() {
 		family = unix.AF_INET6
@@ -144,7 +153,7 @@ func (p *epollPorts) bind(local netip.AddrPort) (fd int, verb string, err error)
 	if err != nil {
 		return -1, "create socket", err
 	}
-	if verb, err = p.prepare(fd, family); err == nil {
+	if verb, err = o.prepare(fd, family); err == nil {
 		verb = "bind"
 		if family == unix.AF_INET {
 			err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(local.Port()), Addr: local.Addr().As4()})
@@ -159,18 +168,18 @@ func (p *epollPorts) bind(local netip.AddrPort) (fd int, verb string, err error)
 	return fd, "", nil
 }
 
-func (p *epollPorts) prepare(fd, family int) (verb string, err error) {
+func (o Options) prepare(fd, family int) (verb string, err error) {
 	if family == unix.AF_INET6 { // an IPv4 source is then never seen in its mapped form
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return "set IPV6_V6ONLY", err
 		}
 	}
-	if n := p.options.ReceiveBuffer; n > 0 {
+	if n := o.ReceiveBuffer; n > 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n); err != nil {
 			return "set SO_RCVBUF", err
 		}
 	}
-	if n := p.options.SendBuffer; n > 0 {
+	if n := o.SendBuffer; n > 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
 			return "set SO_SNDBUF", err
 		}
@@ -201,7 +210,7 @@ func (p *epollPorts) Connect(port Port, remote netip.AddrPort) error {
 	if int(port) >= len(p.sockets) || p.sockets[port].fd < 0 {
 		return fmt.Errorf("connect UDP port: %w", ErrClosed)
 	}
-	length := p.address(remote)
+	length := address(&p.name, remote)
 	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(p.sockets[port].fd), uintptr(unsafe.Pointer(&p.name)), length)
 	if errno != 0 {
 		return fmt.Errorf("connect UDP port %s: %w", p.locals[port], errno)

@@ -2,6 +2,7 @@ package udp_test
 
 import (
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -43,6 +44,8 @@ func contract(t *testing.T, unfair bool, open func() (udp.Ports, error)) {
 				t.Error(err)
 			}
 		}()
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		test(t, udptest.Rig{Ports: p, Locals: locals(t, p), Unfair: unfair})
 	})
 }
