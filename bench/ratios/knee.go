@@ -8,9 +8,9 @@ import (
 
 // Bounds of the search for the most calls that are held.
 const (
-	kneeFrom      = 500
+	kneeFrom      = 700
 	kneeMost      = 3000
-	kneePrecision = 5 // per cent
+	kneePrecision = 8 // per cent
 	kneeLatency   = 2 * time.Millisecond
 )
 

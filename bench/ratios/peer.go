@@ -14,7 +14,7 @@ import (
 const peerCalls = 500
 
 // janusCalls are tried in turn, from the most, until Janus holds as many: it has a thread or two for each.
-var janusCalls = []int{250, 200, 150, 100, 50}
+var janusCalls = []int{200, 150, 100, 50}
 
 // busy is a relay's CPU time, per cent, from which on its queues grow: it has lost nothing yet, and holds no more.
 const busy = 95
