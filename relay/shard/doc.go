@@ -22,7 +22,7 @@
 //
 // # A packet's way in (receive.go; the order of the steps is the order of trust)
 //
-//	Core.Turn      one datagram after the other
+//	Core.Turn      by eights: their state is asked for together (prefetch.go), then one datagram after the other
 //	receive        port -> call and leg, else NoLeg
 //	receiveMeta    first byte (RFC 7983): STUN to consent or set-up, DTLS to set-up
 //	receiveSRTP    keys there, address nominated, rate; opened in place: nothing in a packet is believed before this
