@@ -80,7 +80,7 @@ bench-studies: ## options of sockets, receive buffers, ticks, shards and pinning
 	@.ci/deps ip=iproute2 ethtool=ethtool
 	go run ./bench/studies $(ARGS)
 
-bench-counts: ## instructions and cache misses of a packet, which repeat where times do not; renews the fourth part of bench/RESULTS.md; under eight minutes
+bench-counts: ## instructions and cache misses of a packet, which repeat where times do not; renews the fourth part of bench/RESULTS.md; under five minutes
 	@.ci/deps valgrind=valgrind
 	go run ./bench/counts $(ARGS)
 
