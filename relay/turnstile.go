@@ -29,7 +29,7 @@ func newTurns() turns { return make(turns, turnsPerCPU*runtime.NumCPU()) }
 type turnstile struct {
 	net.Conn
 	turns   turns
-	expired chan struct{} // a read deadline in the past was set
+	expired chan struct{} // a read deadline in the past was set, or the link closed
 
 	mu   sync.Mutex
 	held int // odd while it has a turn; one more at each beginning and each end
@@ -61,6 +61,20 @@ func (s *turnstile) Write(b []byte) (int, error) {
 	return s.Conn.Write(b)
 }
 
+// Close ends also a Read that waits for its turn.
+func (s *turnstile) Close() error {
+	s.expire()
+	return s.Conn.Close()
+}
+
+// expire ends a Read that waits for its turn.
+func (s *turnstile) expire() {
+	select {
+	case s.expired <- struct{}{}:
+	default: // another caller was faster
+	}
+}
+
 // SetReadDeadline ends also a Read that waits for its turn.
 func (s *turnstile) SetReadDeadline(t time.Time) error {
 	select {
@@ -68,10 +82,7 @@ func (s *turnstile) SetReadDeadline(t time.Time) error {
 	default:
 	}
 	if !t.IsZero() && !t.After(time.Now()) {
-		select {
-		case s.expired <- struct{}{}:
-		default: // another caller was faster
-		}
+		s.expire()
 	}
 	return s.Conn.SetReadDeadline(t)
 }

@@ -109,6 +109,39 @@ func TestDeadlineEndsTheWaitForATurn(t *testing.T) {
 	})
 }
 
+func TestCloseEndsTheWaitForATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := make(turns, 1)
+		all <- struct{}{} // nobody gives this one back
+		here, there := net.Pipe()
+		defer there.Close()
+		link := newTurnstile(here, all)
+		ended := make(chan error)
+		go func() {
+			_, err := link.Read(make([]byte, 1))
+			ended <- err
+		}()
+		if _, err := there.Write([]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := link.Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("a datagram of a link that is closed")
+			}
+		default:
+			t.Error("Read still waits for its turn")
+			<-all
+			<-ended
+		}
+	})
+}
+
 // Every call that comes at the same time as many others gets its keys, also when one handshake works at a time.
 func TestCallsThatComeTogetherAllGetTheirKeys(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
