@@ -108,7 +108,7 @@ func shardVerdicts(places []place, all []outcome) string {
 	}
 	switch {
 	case helps > 0 && harms == 0:
-		fmt.Fprintf(&b, " Pinning helps in %d of the ways and harms in none: relayd should offer it.\n", helps)
+		fmt.Fprintf(&b, " Pinning helps in %d of the ways and harms in none: worth trying on a host of your own (CPUAffinity in the unit).\n", helps)
 	case helps > 0:
 		fmt.Fprintf(&b, " Pinning helps in %d of the ways and harms in %d: relayd should leave it to the operator (CPUAffinity in the unit).\n", helps, harms)
 	default:

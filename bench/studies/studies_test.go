@@ -139,7 +139,7 @@ func TestPinningIsAdvisedByWhatItDid(t *testing.T) {
 		pinned []float64
 		want   string
 	}{
-		{[]float64{8, 10}, "relayd should offer it"},
+		{[]float64{8, 10}, "worth trying on a host of your own"},
 		{[]float64{8, 20}, "leave it to the operator"},
 		{[]float64{10, 20}, "relayd should not pin"},
 		{[]float64{10, 10}, "relayd should not pin"},
