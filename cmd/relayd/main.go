@@ -91,7 +91,9 @@ Exit codes: 0 stopped as asked, 1 failed while running, 2 a wrong setting.`,
 			return run(cmd.Context(), c, cmd.ErrOrStderr())
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return configError{fmt.Errorf("%w; relayd --help lists the flags", err)} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return configError{fmt.Errorf("%w; relayd --help lists the flags", err)}
+	})
 	root.PersistentFlags().StringVarP(&file, "config", "c", "", "YAML file of settings")
 	config.Flags(root.PersistentFlags())
 	root.AddCommand(&cobra.Command{
