@@ -24,7 +24,7 @@ type datagram struct {
 
 // Conn is what pion sees instead of a socket: a net.PacketConn, and after Connect also a net.Conn to one remote.
 //
-// The shard delivers into it and takes what is written; neither side ever waits for the other. All methods may be called from any
+// The shard has datagrams delivered into it and takes what is written; neither side ever waits for the other. All methods may be called from any
 // goroutine. Bytes given to Deliver are copied. Use NewConn.
 type Conn struct {
 	local net.Addr

@@ -16,6 +16,7 @@
 //
 //	goroutine         how many                 owns                                  ended by
 //	Shard.run         one a shard, own thread  ports, legs, SRTP, lanes, counters    Shard.Close, awaited
+//	porter.run        one a shard              the shard's errands to others         Shard.Close, awaited
 //	Server.run        one                      the shards' events, the sweep         Server.Close, awaited
 //	Call.run          one a call in set-up     ICE and DTLS of that call             keys, budget or end; Call.finish waits
 //	Call.finish       one a call that ends     the order of taking it apart          Server.Close waits
@@ -25,16 +26,16 @@
 //
 // # Every lock
 //
-// In the order in which they may be taken; none is taken while a packet is worked on.
+// In the order in which they may be taken. A shard takes none: its mailbox and its errands are lists without a lock, and its porter, which
+// has no packets to move, takes those of others.
 //
 //	Call.attaching    Attach, Detach, Select, ApplyAnswer and the end of one call, one at a time; may be held while a kind opens a file
 //	Call.mu           what changes in a call's life
 //	attachment.mu     state and result of one attachment
 //	Server.mu         the tables of calls, ports and watches
 //	eventLog.mu       the ring of events
-//	inbox.mu          events on their way from the shards; the shard takes it after a turn that made some
-//	Shard.mu          what was posted to a shard; the shard takes it only when there is something
-//	ice.Conn          the bounded queue between a shard and pion; taken by the shard for STUN and DTLS of set-up only
+//	inbox.mu          events on their way from the shards
+//	ice.Conn          the bounded queue in front of pion, for STUN and DTLS of set-up
 //	turnstile.mu      whose turn it is in a handshake; in set-up only
 //	ice.checker.mu    what an agent's checks have shown; taken under an ice.Conn
 //	eventfd.mu        of udp: that a Wake never writes to a descriptor that was closed; once a coalesced Wake

@@ -29,6 +29,7 @@ type portablePorts struct {
 	arrived chan arrival
 	lent    []int32 // slots of the last batch
 	wakes   chan struct{}
+	bell    chanBell
 	running sync.WaitGroup
 	timer   *time.Timer
 	count   Counters
@@ -60,6 +61,7 @@ func newPortable(o Options) *portablePorts {
 		slots:   make(chan int32, portableSlots),
 		arrived: make(chan arrival, portableSlots), // as many as slots: a reader with a slot never blocks here
 		wakes:   make(chan struct{}, 1),
+		bell:    make(chanBell, 1),
 		timer:   time.NewTimer(0),
 	}
 	p.timer.Stop()
@@ -274,6 +276,8 @@ func (p *portablePorts) Wake() {
 	}
 }
 
+func (p *portablePorts) Bell() Bell { return p.bell }
+
 func (p *portablePorts) Counters() Counters {
 	c := p.count
 	c.TooLong, c.ReceiveErrors = p.tooLong.Load(), p.receiveErrors.Load()
@@ -289,5 +293,6 @@ func (p *portablePorts) Shutdown() error {
 		p.Close(Port(i))
 	}
 	p.running.Wait()
+	close(p.bell)
 	return nil
 }

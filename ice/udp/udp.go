@@ -98,8 +98,20 @@ type Ports interface {
 	// Wake makes the current or the next Receive return early. Many calls before that Receive count as one. After Shutdown it does
 	// nothing.
 	Wake()
+	// Bell gives the bell of these Ports, always the same one.
+	Bell() Bell
 	// Counters copies the counters.
 	Counters() Counters
-	// Shutdown closes every port and frees what Ports holds.
+	// Shutdown closes every port, ends the bell and frees what Ports holds.
 	Shutdown() error
+}
+
+// Bell is how the owner of Ports lets one other goroutine go on. Unlike a channel it leaves that to the kernel where it can: the goroutine
+// goes on wherever a thread is free, and not on the owner's own, which has packets to move.
+type Bell interface {
+	// Ring makes the current or the next Wait return. Many rings before that Wait count as one. It never blocks, and is for the owner of
+	// the Ports alone.
+	Ring()
+	// Wait waits for a ring. It returns false after Shutdown, and may return true without a ring. It is for one goroutine.
+	Wait() bool
 }

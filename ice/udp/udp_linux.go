@@ -49,6 +49,7 @@ type epollPorts struct {
 
 	alarm alarm
 	event eventfd
+	bell  *eventBell
 }
 
 // socket is an open port, or, with fd -1, none. The generation is one more each time the number is given out: an event that carries
@@ -61,31 +62,34 @@ type socket struct {
 
 // New makes a set of ports on one epoll set.
 func New(o Options) (Ports, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("create epoll set: %w", err)
-	}
-	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		_ = unix.Close(epoll)
-		return nil, fmt.Errorf("create eventfd: %w", err)
-	}
-	alarm, err := newAlarm()
-	if err != nil {
-		_ = unix.Close(event)
-		_ = unix.Close(epoll)
+	p := &epollPorts{options: o, slab: make([]byte, batchLimit*slotSize), lone: NoPort, epoll: -1, alarm: alarm{fd: -1}, event: eventfd{fd: -1}}
+	if err := p.make(); err != nil {
+		_ = p.Shutdown()
 		return nil, err
 	}
-	p := &epollPorts{epoll: epoll, options: o, slab: make([]byte, batchLimit*slotSize), lone: NoPort, alarm: alarm, event: eventfd{fd: event}}
+	return p, nil
+}
+
+// make makes the set and what ends its waits. What it has made when it fails is for Shutdown.
+func (p *epollPorts) make() (err error) {
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("create epoll set: %w", err)
+	}
+	if p.event.fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("create eventfd: %w", err)
+	}
+	if p.alarm, err = newAlarm(); err != nil {
+		return err
+	}
+	if p.bell, err = newEventBell(); err != nil {
+		return err
+	}
 	ring := cookie(alarmCookie, 0)
 	ring.Events |= unix.EPOLLET
-	if err := errors.Join(p.watch(event, cookie(wakeCookie, 0)), p.watch(alarm.fd, ring)); err != nil {
-		alarm.close()
-		_ = unix.Close(event)
-		_ = unix.Close(epoll)
-		return nil, fmt.Errorf("watch eventfd and timerfd: %w", err)
+	if err := errors.Join(p.watch(p.event.fd, cookie(wakeCookie, 0)), p.watch(p.alarm.fd, ring)); err != nil {
+		return fmt.Errorf("watch eventfd and timerfd: %w", err)
 	}
-	return p, nil
+	return nil
 }
 
 // cookie is what epoll hands back: the port in one half, its generation in the other.
@@ -313,6 +317,8 @@ func (p *epollPorts) read(fd int32, port Port, d *Datagram, slot int) (taken int
 // swap turns a port number between network order and ours; both architectures of this file are little endian.
 func swap(port uint16) uint16 { return port<<8 | port>>8 }
 
+func (p *epollPorts) Bell() Bell { return p.bell }
+
 func (p *epollPorts) Counters() Counters {
 	c := p.count
 	c.Calls += p.alarm.calls
@@ -329,6 +335,7 @@ func (p *epollPorts) Shutdown() error {
 	}
 	p.event.close()
 	p.alarm.close()
+	p.bell.close()
 	if err := unix.Close(p.epoll); err != nil {
 		return fmt.Errorf("close epoll set: %w", err)
 	}

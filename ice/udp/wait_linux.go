@@ -28,7 +28,7 @@ const never = time.Duration(1<<63 - 1)
 func newAlarm() (alarm, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
-		return alarm{}, fmt.Errorf("create timerfd: %w", err)
+		return alarm{fd: -1}, fmt.Errorf("create timerfd: %w", err)
 	}
 	return alarm{fd: fd, origin: time.Now(), at: never}, nil
 }

@@ -88,7 +88,7 @@ func (c *Core) Nominate(now time.Duration, ref Ref, local int, remote netip.Addr
 	r.consent, r.dtls = consent, dtls
 	consent.Start(now)
 	if e := &r.early; dtls != nil && e.b != nil && e.port == k.port && e.remote == remote {
-		dtls.Deliver(e.b, e.remote)
+		c.deliver(k, dtls, &udp.Datagram{Port: e.port, Remote: e.remote, Data: e.b})
 	}
 	r.early = early{}
 	kept := r.setup[local]

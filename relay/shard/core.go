@@ -58,10 +58,10 @@ type Core struct {
 	stun   *ice.StunScratch
 	opus   opus.Packet // scratch
 
-	slab   []byte
-	out    []udp.Datagram
-	events []Event
-	wakes  []*sink.Queue
+	slab    []byte
+	out     []udp.Datagram
+	events  []Event
+	errands *errands
 
 	busy   int32 // the call being worked on, for the report of a panic
 	Totals Totals
@@ -79,14 +79,15 @@ type Totals struct {
 // NewCore makes an empty Core. origin is the wall clock at now == 0.
 func NewCore(origin time.Time) *Core {
 	return &Core{
-		origin: origin,
-		wheel:  newWheel(),
-		pool:   rtpx.NewPool(reorderBuffers),
-		stun:   new(ice.StunScratch),
-		slab:   make([]byte, outSlots*slotBytes),
-		out:    make([]udp.Datagram, 0, outSlots),
-		events: make([]Event, 0, 64),
-		busy:   noCall,
+		origin:  origin,
+		wheel:   newWheel(),
+		pool:    rtpx.NewPool(reorderBuffers),
+		stun:    new(ice.StunScratch),
+		slab:    make([]byte, outSlots*slotBytes),
+		out:     make([]udp.Datagram, 0, outSlots),
+		events:  make([]Event, 0, 64),
+		errands: new(errands),
+		busy:    noCall,
 	}
 }
 
@@ -271,10 +272,17 @@ func (c *Core) put(port udp.Port, to netip.AddrPort, b []byte) {
 	c.out = append(c.out, udp.Datagram{Port: port, Remote: to, Data: b})
 }
 
-// offer gives a frame to a queue and remembers to wake its goroutine after the turn.
+// offer gives a frame to a queue and has its goroutine woken after the turn.
 func (c *Core) offer(q *sink.Queue, f *sink.Frame) {
 	if q.Offer(f) {
-		c.wakes = append(c.wakes, q)
+		c.errands.wake(q)
+	}
+}
+
+// deliver has a datagram of set-up given to pion.
+func (c *Core) deliver(k *call, conn *ice.Conn, d *udp.Datagram) {
+	if !c.errands.deliver(k.rare.owner, conn, d) {
+		c.drop(k, DropSetupFull)
 	}
 }
 

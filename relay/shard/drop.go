@@ -35,6 +35,7 @@ const (
 	DropNoPeer                    // an RTP leg that has not learnt its peer yet
 	DropTonesFull                 // more DTMF waits than the lane keeps
 	DropSurplus                   // its place on the call's clock is taken: not recorded, for the phone's clock runs fast or its path stalled
+	DropSetupFull                 // STUN or DTLS of set-up, of which too much waits
 	dropCount
 )
 
@@ -45,7 +46,7 @@ var dropNames = [dropCount]string{
 	DropDuplicate: "duplicate", DropLate: "late", DropPadding: "padding", DropOpus: "opus", DropEvent: "telephone_event",
 	DropNotActive: "source_not_active", DropGateClosed: "gate_closed", DropNotReady: "no_keys", DropLaneNot20ms: "lane_not_20ms",
 	DropLaneLate: "lane_late", DropLaneAhead: "lane_ahead", DropLaneTone: "lane_tone", DropLaneViolation: "lane_violation",
-	DropSeal: "seal", DropOutFull: "out_full", DropNoPeer: "no_peer", DropTonesFull: "tones_full", DropSurplus: "surplus",
+	DropSeal: "seal", DropOutFull: "out_full", DropNoPeer: "no_peer", DropTonesFull: "tones_full", DropSurplus: "surplus", DropSetupFull: "setup_full",
 }
 
 // String is the name that the API and the metrics use.

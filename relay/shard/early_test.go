@@ -35,6 +35,7 @@ func TestClientHelloThatOutrunsTheNominationIsKept(t *testing.T) {
 			if _, ok := r.core.Nominate(r.now, ref, 0, metaAddr, consent, link); !ok {
 				t.Fatal("not nominated")
 			}
+			drain(r.core)
 			if c.want == "" {
 				if err := link.SetReadDeadline(time.Unix(1, 0)); err != nil { // long over: Read does not wait
 					t.Fatal(err)

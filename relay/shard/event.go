@@ -44,14 +44,19 @@ func (c *Core) emit(e Event) {
 	c.events = append(c.events, e)
 }
 
-// panicked ends the call that was being worked on. The report has the stack, and no packet, address or id.
-func (c *Core) panicked(now time.Duration, p any) {
-	c.Totals.Panics++
+// report describes a panic: with its stack, and no packet, address or id.
+func report(p any) string {
 	stack := debug.Stack()
 	if len(stack) > 4096 {
 		stack = stack[:4096]
 	}
-	e := Event{Kind: Panicked, At: now, Message: fmt.Sprintf("%v\n%s", p, stack)}
+	return fmt.Sprintf("%v\n%s", p, stack)
+}
+
+// panicked ends the call that was being worked on.
+func (c *Core) panicked(now time.Duration, p any) {
+	c.Totals.Panics++
+	e := Event{Kind: Panicked, At: now, Message: report(p)}
 	if c.busy != noCall {
 		if k := c.at(c.busy); k.used && !k.dead {
 			k.dead = true

@@ -56,7 +56,7 @@ func (c *Core) receiveMeta(now time.Duration, i int32, k *call, d *udp.Datagram)
 		} else if k.rare.dtls == nil {
 			c.drop(k, DropNoSetup)
 		} else {
-			k.rare.dtls.Deliver(d.Data, d.Remote)
+			c.deliver(k, k.rare.dtls, d)
 		}
 	default:
 		c.drop(k, DropUnknownKind)

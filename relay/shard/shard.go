@@ -4,21 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/onelane/onelane/ice/udp"
 )
 
-// Bounds of the loop.
-const (
-	// readBatch is how many datagrams one turn reads: enough to share the cost of a wake-up, few enough that the last of them has not
-	// waited for a millisecond.
-	readBatch = 256
-	// maxWrites is how many datagrams of set-up (STUN, DTLS) may wait for the shard. Set-up repeats what is lost.
-	maxWrites = 512
-)
+// readBatch is how many datagrams one turn reads: enough to share the cost of a wake-up, few enough that the last of them has not
+// waited for a millisecond.
+const readBatch = 256
 
 // Turn is what a posted function may touch: the Core and the ports of the shard, between two batches.
 type Turn struct {
@@ -27,28 +20,25 @@ type Turn struct {
 	Ports udp.Ports
 }
 
-// Shard runs a Core: Shard.run, one goroutine pinned to its thread, owns the ports, the Core and all media state of its calls. Every
-// method may be called by anybody.
+// Shard runs a Core: Shard.run, one goroutine pinned to its thread, owns the ports, the Core and all media state of its calls. It waits
+// for no lock and lets no goroutine go on: the mailbox and the errands are between it and everybody else. Every method may be called by
+// anybody.
 type Shard struct {
 	ports  udp.Ports
 	core   *Core
 	origin time.Time
 	tell   func([]Event)
 	thread func() // nil, or run first on the shard's thread
-	done   chan struct{}
-	err    error // why the loop ended; valid after done
+	mail   mailbox
+	done   chan struct{} // closed by the porter, after the loop
+	err    error         // why the loop ended; valid after done
 
-	pending atomic.Bool // something is in posts or writes
-	mu      sync.Mutex  // guards what follows; held for a few instructions, by the shard only when pending is set
-	closed  bool
-	posts   []func(*Turn)
-	writes  []udp.Datagram
-	dropped uint64 // writes that did not fit
+	bell   udp.Bell       // Shard.run's, as what follows
+	writes []udp.Datagram // scratch
 }
 
-// New starts a shard on ports, which belong to it from now on. origin is the process's time zero. tell gets the events of each turn, on
-// the shard's goroutine: it must not block nor keep the slice. thread, if not nil, runs first on the thread that the shard keeps: the
-// place to raise its priority.
+// New starts a shard on ports, which belong to it from now on. origin is the process's time zero. tell gets the events of each turn, which
+// are its own; it must not block. thread, if not nil, runs first on the thread that the shard keeps: the place to raise its priority.
 func New(ports udp.Ports, origin time.Time, tell func([]Event), thread func()) *Shard {
 	s := &Shard{
 		ports:  ports,
@@ -57,8 +47,12 @@ func New(ports udp.Ports, origin time.Time, tell func([]Event), thread func()) *
 		tell:   tell,
 		thread: thread,
 		done:   make(chan struct{}),
+		bell:   ports.Bell(),
 	}
-	go s.run()
+	over := make(chan struct{})
+	p := &porter{bell: s.bell, errands: s.core.errands, tell: tell, panicked: s.panicked, over: over, done: s.done}
+	go p.run()
+	go s.run(over)
 	return s
 }
 
@@ -66,22 +60,12 @@ func New(ports udp.Ports, origin time.Time, tell func([]Event), thread func()) *
 func (s *Shard) Now() time.Duration { return time.Since(s.origin) }
 
 // Do posts a function to the shard, to be run between two batches. It returns false when the shard has ended: f will not run.
-func (s *Shard) Do(f func(*Turn)) bool {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return false
-	}
-	s.posts = append(s.posts, f)
-	s.mu.Unlock()
-	s.wake()
-	return true
-}
+func (s *Shard) Do(f func(*Turn)) bool { return s.post(&post{run: f}) }
 
 // Wait runs a function on the shard and waits for it. It returns false when the shard has ended.
 func (s *Shard) Wait(f func(*Turn)) bool {
 	ran := make(chan struct{})
-	if !s.Do(func(t *Turn) { defer close(ran); f(t) }) {
+	if !s.post(&post{run: f, ran: ran}) {
 		return false
 	}
 	select {
@@ -97,39 +81,38 @@ func (s *Shard) Wait(f func(*Turn)) bool {
 	}
 }
 
-// Write sends a datagram of set-up. It copies b, never blocks, and drops when too much waits.
-func (s *Shard) Write(port udp.Port, to netip.AddrPort, b []byte) {
-	s.mu.Lock()
-	if s.closed || len(s.writes) >= maxWrites {
-		s.dropped++
-		s.mu.Unlock()
-		return
+func (s *Shard) post(p *post) bool {
+	first, ok := s.mail.put(p)
+	if first {
+		s.ports.Wake()
 	}
-	s.writes = append(s.writes, udp.Datagram{Port: port, Remote: to, Data: append([]byte(nil), b...)})
-	s.mu.Unlock()
-	s.wake()
+	return ok
 }
 
-func (s *Shard) wake() {
-	if s.pending.CompareAndSwap(false, true) {
+// Write sends a datagram of set-up. It copies b, never blocks, and drops when too much waits.
+func (s *Shard) Write(port udp.Port, to netip.AddrPort, b []byte) {
+	if s.mail.putWrite(&post{write: udp.Datagram{Port: port, Remote: to, Data: append([]byte(nil), b...)}}) {
 		s.ports.Wake()
 	}
 }
 
+// panicked tells of a panic in what the porter did for a call.
+func (s *Shard) panicked(owner uint64, p any) {
+	s.Do(func(t *Turn) { t.Core.Totals.Panics++ })
+	s.tell([]Event{{Owner: owner, Kind: Panicked, At: s.Now(), Message: report(p)}})
+}
+
 // Close ends the loop, closes every port, and waits. Calls that are still there end without a word.
 func (s *Shard) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.wake()
+	s.post(&post{last: true})
 	<-s.done
 	return s.err
 }
 
 // run is the loop. Nothing in it decides anything.
-func (s *Shard) run() {
+func (s *Shard) run(over chan<- struct{}) {
+	defer close(over)
 	runtime.LockOSThread() // for good: the thread ends with the goroutine, and with it what was set on it
-	defer close(s.done)
 	if s.thread != nil {
 		s.thread()
 	}
@@ -140,11 +123,12 @@ func (s *Shard) run() {
 		n, err := s.ports.Receive(in, wait)
 		if err != nil {
 			s.err = fmt.Errorf("receive: %w", err)
-			s.stop()
+			s.mail.take(true)
+			s.ports.Shutdown()
 			return
 		}
 		turn.Now = s.Now()
-		if s.pending.Load() && !s.apply(turn) {
+		if s.mail.waiting() && !s.apply(turn) {
 			s.err = s.ports.Shutdown()
 			return
 		}
@@ -158,22 +142,41 @@ func (s *Shard) run() {
 	}
 }
 
-// apply runs what was posted and sends what was written. It returns false when the shard was closed.
+// apply runs and sends what was left in the mailbox, in the order in which it was left. It returns false when the shard was closed.
 func (s *Shard) apply(t *Turn) bool {
-	s.pending.Store(false)
-	s.mu.Lock()
-	posts, writes, closed := s.posts, s.writes, s.closed
-	s.posts, s.writes = nil, nil
-	s.mu.Unlock()
-	s.ports.Send(writes) // first: what a call says last is written before the call is taken away
-	for _, f := range posts {
-		s.post(t, f)
+	ends := s.work(t, s.mail.take(false))
+	if ends {
+		s.work(t, s.mail.take(true))
 	}
-	return !closed
+	return !ends
 }
 
-// post runs one posted function. A panic in it is told and costs no other call anything.
-func (s *Shard) post(t *Turn, f func(*Turn)) {
+// work does one post after the other and tells whether the last one was among them. Datagrams that follow one another go out together.
+func (s *Shard) work(t *Turn, p *post) (ends bool) {
+	for ; p != nil; p = p.next {
+		if p.run == nil && !p.last {
+			s.mail.writes.Add(-1)
+			s.writes = append(s.writes, p.write)
+			if p.next != nil {
+				continue
+			}
+		}
+		s.ports.Send(s.writes)
+		clear(s.writes)
+		s.writes = s.writes[:0]
+		if p.run != nil {
+			s.call(t, p.run)
+		}
+		if p.ran != nil {
+			s.core.errands.answer(p.ran)
+		}
+		ends = ends || p.last
+	}
+	return ends
+}
+
+// call runs one posted function. A panic in it is told and costs no other call anything.
+func (s *Shard) call(t *Turn, f func(*Turn)) {
 	s.core.busy = noCall
 	defer func() {
 		if p := recover(); p != nil {
@@ -183,22 +186,14 @@ func (s *Shard) post(t *Turn, f func(*Turn)) {
 	f(t)
 }
 
-// stop refuses what is posted from now on.
-func (s *Shard) stop() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.ports.Shutdown()
-}
-
-// after hands on what the turn left for others: events for the control plane, queues to wake.
+// after hands on what the turn left for others.
 func (s *Shard) after() {
 	if e := s.core.Events(); len(e) > 0 {
-		s.tell(e)
+		if own := append([]Event(nil), e...); !s.core.errands.tell(own) {
+			s.tell(own)
+		}
 	}
-	for i, q := range s.core.wakes {
-		q.Wake()
-		s.core.wakes[i] = nil
+	if s.core.errands.due() {
+		s.bell.Ring()
 	}
-	s.core.wakes = s.core.wakes[:0]
 }

@@ -27,7 +27,7 @@ func (c *Core) receiveSTUN(now time.Duration, k *call, d *udp.Datagram) {
 	}
 	for n, port := range r.ports {
 		if port == d.Port && n < len(r.setup) && r.setup[n] != nil {
-			r.setup[n].Deliver(d.Data, d.Remote)
+			c.deliver(k, r.setup[n], d)
 			return
 		}
 	}

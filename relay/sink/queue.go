@@ -41,7 +41,7 @@ type QueueOptions struct {
 
 // Queue is what the data plane sees of an attachment: a bounded ring in front of a Writer that may block.
 //
-// The shard calls Offer for each frame and, where that asks for it, Wake at the end of its turn. A goroutine of the Queue, run, takes
+// The shard calls Offer for each frame and, where that asks for it, has Wake called after its turn. A goroutine of the Queue, run, takes
 // the frames out and calls the Writer; it holds no slot meanwhile, so a Writer that blocks for ever costs the shard nothing and the
 // call only its oldest frames.
 //

@@ -31,6 +31,8 @@ func Contract(t *testing.T, run func(t *testing.T, test func(*testing.T, Rig))) 
 		{"WaitsAsLongAsTold", waitsAsLongAsTold},
 		{"WakeEndsTheNextWait", wakeEndsTheNextWait},
 		{"WakeEndsTheCurrentWait", wakeEndsTheCurrentWait},
+		{"RingEndsAWait", ringEndsAWait},
+		{"ShutdownEndsTheBell", shutdownEndsTheBell},
 		{"LongestIsDeliveredLongerIsCounted", longestIsDeliveredLongerIsCounted},
 		{"EmptyDatagramIsDelivered", emptyDatagramIsDelivered},
 		{"ClosedPortDeliversNothing", closedPortDeliversNothing},
