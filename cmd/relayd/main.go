@@ -39,6 +39,11 @@ const (
 // ends them at once.
 const drainTime = 10 * time.Minute
 
+// garbage is how much memory may be thrown away before it is collected, in percent of what is in use: Go's default is 100. Set-ups throw
+// away what they needed, packets nothing; and each collection stops the media threads for a moment. With 400 set-ups a second the p99 of
+// what live calls wait falls to less than half (bench/RESULTS.md). A call keeps about 16 KB, so five times that is little.
+const garbage = 400
+
 // socketBuffer is asked for every media port: half a second of a call, so that a pause of the process loses nothing.
 const socketBuffer = 64 << 10
 
@@ -196,10 +201,18 @@ func run(ctx context.Context, c config.Config, out io.Writer) error {
 		log.Warn("the limit of open files bounds the calls: raise it (LimitNOFILE, ulimit -n) or lower calls.max",
 			"open_files", descriptors, "calls", node.CallsLimit, "calls.max", c.Calls.Max)
 	}
-	runtime.GOMAXPROCS(runtime.NumCPU() + node.Shards) // a shard's thread keeps a processor of the scheduler also while it waits
+	schedule(node.Shards)
 	log.Info("ready", "version", node.Version, "api", l.Addr().String(), "media", strings.Join(node.MediaAddrs, " "),
 		"ports", fmt.Sprintf("%d-%d", node.PortMin, node.PortMax), "shards", node.Shards, "calls", node.CallsLimit, "limited_by", node.LimitedBy)
 	return serve(ctx, edge, api, l, log)
+}
+
+// schedule sets the Go runtime up for shards.
+func schedule(shards int) {
+	runtime.GOMAXPROCS(runtime.NumCPU() + shards) // a shard's thread keeps a processor of the scheduler also while it waits
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 }
 
 // serve runs the API until a signal comes, then drains.
