@@ -17,6 +17,7 @@ type eventBell struct {
 	fd      int
 	file    *os.File
 	pending atomic.Bool // written and not yet read: further rings need not write
+	read    [8]byte     // for who waits
 }
 
 func newEventBell() (*eventBell, error) {
@@ -37,8 +38,7 @@ func (b *eventBell) Ring() {
 
 // Wait makes the next ring write again before it returns: what was done before a ring that did not write is seen by who waited.
 func (b *eventBell) Wait() bool {
-	var n [8]byte
-	_, err := b.file.Read(n[:])
+	_, err := b.file.Read(b.read[:])
 	b.pending.Store(false)
 	return err == nil
 }
