@@ -42,7 +42,8 @@ func main() {
 
 func run(calls, first, shards int) error {
 	wire.RaiseDescriptors()
-	runtime.GOMAXPROCS(runtime.NumCPU() + shards) // as relayd has it
+	runtime.GOMAXPROCS(runtime.NumCPU() + shards) // as relayd has it, and so the next
+	debug.SetGCPercent(400)
 	c := config.Default()
 	c.Calls.Max = calls
 	c.Media.PortMin, c.Media.PortMax = uint16(first), uint16(first+2*calls)
@@ -88,12 +89,15 @@ type Figures struct {
 	Heap       uint64  `json:"heap_bytes"`
 	Stack      uint64  `json:"stack_bytes"`
 	Mallocs    uint64  `json:"mallocs"`
-	Pauses     int     `json:"gc_pauses"`
-	PauseMax   float64 `json:"gc_pause_max_us"` // of the collections that were asked for
+	Cycles     int64   `json:"gc_cycles"`       // since the start
+	PauseMax   float64 `json:"gc_pause_max_us"` // of the newest of them that were asked about; both stops of a cycle together
 }
+
+// tell forces as many collections as gc says, and tells of them, or of the last ones, as many as that says.
 
 func tell(w http.ResponseWriter, r *http.Request) {
 	cycles, _ := strconv.Atoi(r.URL.Query().Get("gc"))
+	last, _ := strconv.Atoi(r.URL.Query().Get("last"))
 	for range cycles {
 		runtime.GC()
 	}
@@ -102,9 +106,9 @@ func tell(w http.ResponseWriter, r *http.Request) {
 	f := Figures{Goroutines: runtime.NumGoroutine(), Heap: m.HeapAlloc, Stack: m.StackInuse, Mallocs: m.Mallocs}
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)
-	for i := 0; i < min(cycles, len(gc.Pause)); i++ { // newest first; both stops of a cycle together
-		f.PauseMax = max(f.PauseMax, float64(gc.Pause[i])/1e3)
-		f.Pauses++
+	f.Cycles = gc.NumGC
+	for _, p := range gc.Pause[:min(max(cycles, last), len(gc.Pause))] { // newest first
+		f.PauseMax = max(f.PauseMax, float64(p)/1e3)
 	}
 	_ = json.NewEncoder(w).Encode(f)
 }

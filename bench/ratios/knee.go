@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/onelane/onelane/bench/internal/results"
 )
 
 // Bounds of the search for the most calls that are held.
@@ -43,16 +45,30 @@ func last(reasons []string) string {
 	return "; " + reasons[len(reasons)-1]
 }
 
+// halfOfKnee measures latency, in turn with the floor's with the same packets: what that has too is this host's.
 func (b *bench) halfOfKnee(calls int) error {
-	r, err := b.Relaybench("run", b.Relayd("--rtp", "-n", strconv.Itoa(calls), "-t", (2*b.Options.Duration).String())...)
-	if err != nil {
-		return err
+	var p50, p99, p999, floor50, floor99, floor999 results.Series
+	lost, longest := uint64(0), 0.0
+	for range b.Options.Rounds {
+		r, err := b.Relaybench("run", b.Relayd("--rtp", "-n", strconv.Itoa(calls), "-t", b.Options.Duration.String())...)
+		if err != nil {
+			return err
+		}
+		l := r.Rows[0].Latency
+		p50, p99, p999 = append(p50, l.P50), append(p99, l.P99), append(p999, l.P999)
+		lost, longest = lost+r.Rows[0].Traffic.Lost, max(longest, l.Max)
+		o, err := b.Plain("floor", 2*calls)
+		if err != nil {
+			return err
+		}
+		floor50, floor99, floor999 = append(floor50, o.P50), append(floor99, o.P99), append(floor999, o.P999)
+		b.Say("  %d bridged calls: p99.9 [%v] us, floor [%v]", calls, p999, floor999)
 	}
-	l := r.Rows[0].Latency
-	set(&b.figures.P50, l.P50)
-	set(&b.figures.P99, l.P99)
-	set(&b.figures.P999, l.P999)
-	b.Note("added latency at %d bridged calls, both ways through the edge together: p50 %.0f, p99 %.0f, p99.9 %.0f, longest %.0f us; lost %d", calls, l.P50, l.P99, l.P999, l.Max, r.Rows[0].Traffic.Lost)
+	set(&b.figures.P50, p50.Median())
+	set(&b.figures.P99, p99.Median())
+	set(&b.figures.P999, p999.Median())
+	b.Note("added latency at %d bridged calls, both ways through the edge together: p50 %.0f (%v), p99 %.0f (%v), p99.9 %.0f (%v), longest %.0f us; lost %d; floor with the same packets: p50 %.0f (%v), p99 %.0f (%v), p99.9 %.0f (%v)",
+		calls, p50.Median(), p50, p99.Median(), p99, p999.Median(), p999, longest, lost, floor50.Median(), floor50, floor99.Median(), floor99, floor999.Median(), floor999)
 	return nil
 }
 

@@ -34,6 +34,7 @@ type runtimeFigures struct {
 	Heap       uint64  `json:"heap_bytes"`
 	Stack      uint64  `json:"stack_bytes"`
 	Mallocs    uint64  `json:"mallocs"`
+	Cycles     int64   `json:"gc_cycles"`
 	PauseMax   float64 `json:"gc_pause_max_us"`
 }
 
@@ -52,7 +53,7 @@ func (b *bench) memory() error {
 	if err != nil {
 		return err
 	}
-	empty, err := b.look(address, 2)
+	empty, err := b.look(address, "gc=2")
 	if err != nil {
 		return err
 	}
@@ -88,20 +89,28 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 		return err
 	}
 	b.Pause(calm)
-	full, err := b.look(address, collections)
+	alone, err := b.look(address, "")
+	if err != nil {
+		return err
+	}
+	own := alone.Cycles - empty.Cycles
+	if alone, err = b.look(address, fmt.Sprintf("last=%d", own)); err != nil {
+		return err
+	}
+	full, err := b.look(address, fmt.Sprintf("gc=%d", collections))
 	if err != nil {
 		return err
 	}
 	set(&b.figures.Goroutines, max(0, float64(full.Goroutines-empty.Goroutines)/memoryCalls))
 	set(&b.figures.Bytes, float64(int64(full.Heap+full.Stack)-int64(empty.Heap+empty.Stack))/memoryCalls)
 	set(&b.figures.Pause, full.PauseMax)
-	b.Note("%d calls with echo, packets flowing, after a collection: %d goroutines (%d before the first call, gRPC's among them), heap %.1f MB and stacks %.1f MB more than before; longest pause of %d forced collections %.0f us",
-		memoryCalls, full.Goroutines, empty.Goroutines, mega(full.Heap, empty.Heap), mega(full.Stack, empty.Stack), collections, full.PauseMax)
+	b.Note("%d calls with echo, packets flowing, after a collection: %d goroutines (%d before the first call, gRPC's among them), heap %.1f MB and stacks %.1f MB more than before; longest pause of %d forced collections %.0f us, of the %d that came by themselves since the first call %.0f us",
+		memoryCalls, full.Goroutines, empty.Goroutines, mega(full.Heap, empty.Heap), mega(full.Stack, empty.Stack), collections, full.PauseMax, own, alone.PauseMax)
 	from, err := node()
 	if err != nil {
 		return err
 	}
-	began, err := b.look(address, 0)
+	began, err := b.look(address, "")
 	if err != nil {
 		return err
 	}
@@ -110,7 +119,7 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 	if err != nil {
 		return err
 	}
-	ended, err := b.look(address, 0)
+	ended, err := b.look(address, "")
 	if err != nil {
 		return err
 	}
@@ -122,10 +131,10 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 
 func mega(full, empty uint64) float64 { return (float64(full) - float64(empty)) / 1e6 }
 
-// look asks probe, after some garbage collections.
-func (b *bench) look(address string, cycles int) (runtimeFigures, error) {
+// look asks probe.
+func (b *bench) look(address, query string) (runtimeFigures, error) {
 	var f runtimeFigures
-	r, err := http.Get("http://" + address + "/?gc=" + strconv.Itoa(cycles))
+	r, err := http.Get("http://" + address + "/?" + query)
 	if err != nil {
 		return f, err
 	}

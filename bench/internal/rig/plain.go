@@ -17,6 +17,7 @@ type Plain struct {
 	Lost uint64  `json:"lost"`
 	P50  float64 `json:"latency_us_p50"`
 	P99  float64 `json:"latency_us_p99"`
+	P999 float64 `json:"latency_us_p999"`
 	Max  float64 `json:"latency_us_max"`
 	CPU  float64 `json:"target_cpu_percent"`
 	Own  float64 `json:"own_cpu_percent"`
