@@ -90,14 +90,13 @@ type Figures struct {
 	Stack      uint64  `json:"stack_bytes"`
 	Mallocs    uint64  `json:"mallocs"`
 	Cycles     int64   `json:"gc_cycles"`       // since the start
-	PauseMax   float64 `json:"gc_pause_max_us"` // of the newest of them that were asked about; both stops of a cycle together
+	PauseMax   float64 `json:"gc_pause_max_us"` // of those that were asked for; both stops of a cycle together
 }
 
-// tell forces as many collections as gc says, and tells of them, or of the last ones, as many as that says.
+// tell forces as many collections as gc says.
 
 func tell(w http.ResponseWriter, r *http.Request) {
 	cycles, _ := strconv.Atoi(r.URL.Query().Get("gc"))
-	last, _ := strconv.Atoi(r.URL.Query().Get("last"))
 	for range cycles {
 		runtime.GC()
 	}
@@ -107,7 +106,7 @@ func tell(w http.ResponseWriter, r *http.Request) {
 	var gc debug.GCStats
 	debug.ReadGCStats(&gc)
 	f.Cycles = gc.NumGC
-	for _, p := range gc.Pause[:min(max(cycles, last), len(gc.Pause))] { // newest first
+	for _, p := range gc.Pause[:min(cycles, len(gc.Pause))] { // newest first
 		f.PauseMax = max(f.PauseMax, float64(p)/1e3)
 	}
 	_ = json.NewEncoder(w).Encode(f)

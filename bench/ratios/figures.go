@@ -65,7 +65,7 @@ func (f *figures) goals(floorCalls, janus float64) []goal {
 		goal{"heap and stack a call, bytes", f.Bytes, 24 << 10, false, "%.0f"},
 		goal{"set-ups a second beside 200 live calls", f.Setups, 400, true, "%.0f"},
 		goal{"offer to keys at 50 ms round trip, ms", f.Keys, 160, false, "%.0f"},
-		goal{"longest GC pause with 2000 calls, us", f.Pause, 500, false, "%.0f"},
+		goal{"longest GC pause (the world stands still) with 2000 calls, us", f.Pause, 500, false, "%.0f"},
 		goal{"CPU a packet at 4000 calls / at 500", f.Growth, 1.15, false, "%.2f"},
 		goal{"CPU a packet with two shards / with one", f.TwoShards, 1.1, false, "%.2f"},
 	)

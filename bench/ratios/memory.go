@@ -24,6 +24,8 @@ const (
 	memoryRate = 25
 	// calm is how long a fleet is left alone after its last set-up: what set-up needed has gone by then.
 	calm = 4 * time.Second
+	// quality is how often the edge tells of each call: allocations are counted over one such time.
+	quality = 10 * time.Second
 	// collections are forced while packets flow, to see the longest pause.
 	collections = 20
 )
@@ -59,7 +61,7 @@ func (b *bench) memory() error {
 	}
 	loaded := make(chan error, 1)
 	go func() {
-		_, err := b.Relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "20s", "--parallel", "32", "--pps", strconv.Itoa(memoryRate))
+		_, err := b.Relaybench("run", "--relayd", api, "--pid", strconv.Itoa(p.PID), "-n", strconv.Itoa(memoryCalls), "-t", "28s", "--parallel", "32", "--pps", strconv.Itoa(memoryRate))
 		loaded <- err
 	}()
 	if err := b.lookAtFleet(address, api, empty, loaded); err != nil {
@@ -93,19 +95,17 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 	if err != nil {
 		return err
 	}
-	own := alone.Cycles - empty.Cycles
-	if alone, err = b.look(address, fmt.Sprintf("last=%d", own)); err != nil {
-		return err
-	}
-	full, err := b.look(address, fmt.Sprintf("gc=%d", collections))
+	full, err := b.look(address, "gc=2")
 	if err != nil {
 		return err
 	}
 	set(&b.figures.Goroutines, max(0, float64(full.Goroutines-empty.Goroutines)/memoryCalls))
 	set(&b.figures.Bytes, float64(int64(full.Heap+full.Stack)-int64(empty.Heap+empty.Stack))/memoryCalls)
-	set(&b.figures.Pause, full.PauseMax)
-	b.Note("%d calls with echo, packets flowing, after a collection: %d goroutines (%d before the first call, gRPC's among them), heap %.1f MB and stacks %.1f MB more than before; longest pause of %d forced collections %.0f us, of the %d that came by themselves since the first call %.0f us",
-		memoryCalls, full.Goroutines, empty.Goroutines, mega(full.Heap, empty.Heap), mega(full.Stack, empty.Stack), collections, full.PauseMax, own, alone.PauseMax)
+	b.Note("%d calls with echo, packets flowing, after a collection: %d goroutines (%d before the first call, gRPC's among them), heap %.1f MB and stacks %.1f MB more than before; by themselves came %d collections since the first call",
+		memoryCalls, full.Goroutines, empty.Goroutines, mega(full.Heap, empty.Heap), mega(full.Stack, empty.Stack), alone.Cycles-empty.Cycles)
+	if err := b.pauses(address); err != nil {
+		return err
+	}
 	from, err := node()
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 	if err != nil {
 		return err
 	}
-	b.Pause(3 * time.Second)
+	b.Pause(quality)
 	to, err := node()
 	if err != nil {
 		return err
@@ -124,12 +124,48 @@ func (b *bench) lookAtFleet(address, api string, empty runtimeFigures, loaded <-
 		return err
 	}
 	packets := to.GetPacketsReceived() - from.GetPacketsReceived()
-	b.Note("allocations of the whole process in 3 s of that, events, reports to gRPC and the look itself included: %.5f a packet (%d in %d packets)",
+	b.Note("allocations of the whole process in 10 s of that, events, reports to gRPC and the look itself included: %.5f a packet (%d in %d packets)",
 		float64(ended.Mallocs-began.Mallocs)/float64(max(1, packets)), ended.Mallocs-began.Mallocs, packets)
 	return nil
 }
 
 func mega(full, empty uint64) float64 { return (float64(full) - float64(empty)) / 1e6 }
+
+// pauses forces collections while packets flow.
+func (b *bench) pauses(address string) error {
+	var after runtimeFigures
+	traced, err := b.traced(address, func() (err error) {
+		after, err = b.look(address, fmt.Sprintf("gc=%d", collections))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	set(&b.figures.Pause, float64(traced.Stood)/1e3)
+	b.Note("%d forced collections with these calls, from the runtime's trace: the world stood still for %.0f us at most, and the shard, stopped for it or for the collector's work, went on after %.0f us at most; by the runtime's own count, which goes on while the shard runs before whoever stopped the world, %.0f us in a stop and %.0f in both of a collection",
+		collections, float64(traced.Stood)/1e3, float64(traced.Held)/1e3, float64(traced.Took)/1e3, after.PauseMax)
+	return nil
+}
+
+// traceTime is how long the runtime's trace goes on: the forced collections fit in.
+const traceTime = 2 * time.Second
+
+// traced reads what the runtime's trace has of the collections during f.
+func (b *bench) traced(address string, f func() error) (stops, error) {
+	r, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/trace?seconds=%.0f", address, traceTime.Seconds()))
+	if err != nil {
+		return stops{}, err
+	}
+	defer r.Body.Close()
+	if err := f(); err != nil { // the answer's first bytes came when the trace had begun
+		return stops{}, err
+	}
+	s, err := readStops(r.Body)
+	if err == nil && s.Count < 2*collections {
+		err = fmt.Errorf("the trace has %d stops of %d collections", s.Count, collections)
+	}
+	return s, err
+}
 
 // look asks probe.
 func (b *bench) look(address, query string) (runtimeFigures, error) {
