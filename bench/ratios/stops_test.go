@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/trace"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -14,22 +15,18 @@ func TestStopsOfCollectionsAreReadFromATrace(t *testing.T) {
 	if err := trace.Start(&b); err != nil {
 		t.Fatal(err)
 	}
-	stop, stopped := make(chan struct{}), make(chan struct{})
+	var over atomic.Bool
+	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for !over.Load() { // something has to be stopped
 		}
 	}()
 	for range collections {
 		runtime.GC()
 	}
 	trace.Stop()
-	close(stop)
+	over.Store(true)
 	<-stopped
 	s, err := readStops(&b)
 	if err != nil {

@@ -137,6 +137,30 @@ func TestCallsComeAndGoBesideLiveOnes(t *testing.T) {
 	}
 }
 
+func TestFailureOfARelayThatIsSpentCountsWhateverDisturbedTheLoad(t *testing.T) {
+	row := func(cpu float64, doubts ...string) *report.Row {
+		r := &report.Row{Doubts: doubts}
+		r.Target.CPUPercent = cpu
+		return r
+	}
+	for _, c := range []struct {
+		row  *report.Row
+		cpus int
+		want bool
+	}{
+		{row(50), 1, true},
+		{row(50, "the generator used 95 % of a CPU"), 1, false},
+		{row(91, "the generator used 95 % of a CPU"), 1, true},
+		{row(91, "the generator used 95 % of a CPU"), 2, false},
+		{row(185, "the generator used 95 % of a CPU"), 2, true},
+		{row(185, "the generator used 95 % of a CPU"), 0, false},
+	} {
+		if got := counts(c.row, c.cpus); got != c.want {
+			t.Errorf("at %v %% of %d CPUs, doubts %q: counts %v", c.row.Target.CPUPercent, c.cpus, c.row.Doubts, got)
+		}
+	}
+}
+
 // quick makes a mode short on the smallest load.
 func quick(t *testing.T, args ...string) outcome {
 	t.Helper()
