@@ -120,6 +120,7 @@ type rare struct {
 	setup   []*ice.Conn // STUN for pion, by local address; nil once the agent is gone
 	dtls    *ice.Conn   // nil once the handshake's connection is gone
 	early   early       // DTLS from before a pair was nominated
+	owed    owed        // of both, what waits for the porter
 	consent *ice.Consent
 	clips   []*player
 	echo    []uint32 // attachment ids
@@ -281,7 +282,7 @@ func (c *Core) offer(q *sink.Queue, f *sink.Frame) {
 
 // deliver has a datagram of set-up given to pion.
 func (c *Core) deliver(k *call, conn *ice.Conn, d *udp.Datagram) {
-	if !c.errands.deliver(k.rare.owner, conn, d) {
+	if !c.errands.deliver(k.rare.owner, &k.rare.owed, conn, d) {
 		c.drop(k, DropSetupFull)
 	}
 }

@@ -9,13 +9,22 @@ import (
 	"github.com/onelane/onelane/relay/sink"
 )
 
-// maxErrands wait for the porter at most. Half of them may be datagrams of set-up, which is repeated when it is lost.
-const maxErrands = 1024
+const (
+	// maxErrands wait for the porter at most. Half of them may be datagrams of set-up, which is repeated when it is lost.
+	maxErrands = 1024
+	// maxOwed is how many datagrams of set-up of one call may wait: as many as wait in front of pion then. A call that is flooded takes no
+	// room from others.
+	maxOwed = 32
+)
+
+// owed is how many datagrams of set-up of one call wait. The zero value is ready.
+type owed struct{ n atomic.Int32 }
 
 // errand is one thing that a turn leaves for the porter. One of conn, queue, ran and events is set.
 type errand struct {
 	owner  uint64 // whose call it is, for the report of a panic
 	conn   *ice.Conn
+	owed   *owed // of conn's call
 	from   netip.AddrPort
 	data   []byte // for conn; the slot's own memory
 	queue  *sink.Queue
@@ -45,12 +54,13 @@ func (e *errands) free(limit uint64) *errand {
 }
 
 // deliver has a datagram of set-up given to whom it is for. It copies the bytes, and returns false when it has no room.
-func (e *errands) deliver(owner uint64, conn *ice.Conn, d *udp.Datagram) bool {
+func (e *errands) deliver(owner uint64, call *owed, conn *ice.Conn, d *udp.Datagram) bool {
 	s := e.free(maxErrands / 2)
-	if s == nil {
+	if s == nil || call.n.Load() >= maxOwed {
 		return false
 	}
-	s.owner, s.conn, s.from, s.data = owner, conn, d.Remote, append(s.data[:0], d.Data...)
+	call.n.Add(1)
+	s.owner, s.owed, s.conn, s.from, s.data = owner, call, conn, d.Remote, append(s.data[:0], d.Data...)
 	e.put.Add(1)
 	return true
 }
@@ -128,11 +138,12 @@ func (p *porter) next() (did bool) {
 		if r := recover(); r != nil {
 			p.panicked(e.owner, r)
 		}
-		e.conn, e.queue, e.ran, e.events = nil, nil, nil, nil
+		e.conn, e.owed, e.queue, e.ran, e.events = nil, nil, nil, nil, nil
 		p.errands.done.Store(at + 1)
 	}()
 	switch {
 	case e.conn != nil:
+		e.owed.n.Add(-1)
 		e.conn.Deliver(e.data, e.from)
 	case e.queue != nil:
 		e.queue.Wake()

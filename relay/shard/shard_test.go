@@ -151,7 +151,7 @@ func TestPanicInAnErrandIsToldAndEndsNothing(t *testing.T) {
 		var events []Event
 		l := newRunning(t, func(e []Event) { events = append(events, e...) })
 		l.Wait(func(turn *Turn) {
-			turn.Core.errands.deliver(42, new(ice.Conn), &udp.Datagram{Data: []byte("x")}) // not made by NewConn: it panics
+			turn.Core.errands.deliver(42, new(owed), new(ice.Conn), &udp.Datagram{Data: []byte("x")}) // not made by NewConn: it panics
 		})
 		var panics uint64
 		l.Wait(func(turn *Turn) { panics = turn.Core.Totals.Panics })
@@ -161,13 +161,47 @@ func TestPanicInAnErrandIsToldAndEndsNothing(t *testing.T) {
 	})
 }
 
+// inSetUp adds calls that nobody has answered yet, on ports 0 to n-1.
+func inSetUp(r *rig, n int) {
+	for i := range n {
+		conn := ice.NewConn(nil, func([]byte, netip.AddrPort) {})
+		r.core.Add(NewCall{Owner: uint64(i + 1), Ports: []udp.Port{udp.Port(i)}, Setup: []*ice.Conn{conn}, SSRC: testSSRC, CNAME: "c"})
+	}
+}
+
+var bindingRequest = append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}, make([]byte, 12)...)
+
+func (r *rig) ask(port udp.Port) {
+	r.core.Turn(r.now, []udp.Datagram{{Port: port, Remote: metaAddr, Data: bindingRequest}})
+}
+
+func TestFloodOnACallInSetUpTakesNoRoomFromOthers(t *testing.T) {
+	r := newRig(t)
+	inSetUp(r, 2)
+	for range 2 {
+		before := r.core.Totals.Drops[DropSetupFull]
+		for range 10 * maxOwed {
+			r.ask(0)
+		}
+		if got := r.core.Totals.Drops[DropSetupFull] - before; got != 9*maxOwed {
+			t.Errorf("%d of a flood of %d were dropped, want all but %d", got, 10*maxOwed, maxOwed)
+		}
+		r.ask(1)
+		if got := r.core.Totals.Drops[DropSetupFull] - before; got != 9*maxOwed {
+			t.Error("the other call's was dropped too")
+		}
+		if n := drain(r.core); n != maxOwed+1 {
+			t.Errorf("%d were delivered, want %d", n, maxOwed+1)
+		}
+	}
+}
+
 func TestFullErrandsLoseDatagramsOfSetUpOnly(t *testing.T) {
 	r := newRig(t)
-	conn := ice.NewConn(nil, func([]byte, netip.AddrPort) {})
-	r.core.Add(NewCall{Owner: 1, Ports: []udp.Port{r.next}, Setup: []*ice.Conn{conn}, SSRC: testSSRC, CNAME: "c"})
-	stun := append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}, make([]byte, 12)...)
-	for range maxErrands {
-		r.core.Turn(r.now, []udp.Datagram{{Port: r.next, Remote: metaAddr, Data: stun}})
+	const calls = maxErrands / maxOwed
+	inSetUp(r, calls)
+	for i := range maxErrands {
+		r.ask(udp.Port(i % calls))
 	}
 	if got := r.core.Totals.Drops[DropSetupFull]; got != maxErrands/2 {
 		t.Errorf("%d datagrams were dropped of %d, want half", got, maxErrands)
