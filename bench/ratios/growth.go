@@ -12,7 +12,7 @@ import (
 // send 25; and since a packet costs less where more come at a time, they are also compared with 2000 calls that make the same packets.
 func (b *bench) growth() error {
 	var small, large, same results.Series
-	for range min(2, b.Options.Rounds) {
+	for range b.Options.Rounds {
 		for _, turn := range []struct {
 			values *results.Series
 			calls  int
@@ -36,7 +36,7 @@ func (b *bench) growth() error {
 // shards compares one shard with two under the same load, on all CPUs.
 func (b *bench) shards() error {
 	r, err := b.Relaybench("compare", "--start", b.Path("relayd"), "--relay-nice", strconv.Itoa(rig.Before), "-n", strconv.Itoa(costCalls), "-t", b.Options.Duration.String(),
-		"--rounds", strconv.Itoa(min(2, b.Options.Rounds)), "--a-set", "media.shards=1", "--b-set", "media.shards=2")
+		"--rounds", strconv.Itoa(b.Options.Rounds), "--a-set", "media.shards=1", "--b-set", "media.shards=2")
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 // Bounds of the search for the most calls that are held.
 const (
-	kneeFrom      = 700
+	kneeFrom      = 1000
 	kneeMost      = 3000
 	kneePrecision = 8 // per cent
 	kneeLatency   = 2 * time.Millisecond

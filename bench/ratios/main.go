@@ -51,7 +51,7 @@ func (b *bench) sections() []rig.Section {
 }
 
 func main() {
-	o := rig.Options{Rounds: 3, Duration: 5 * time.Second, Settle: time.Second}
+	o := rig.Options{Rounds: 3, Duration: 4 * time.Second, Settle: time.Second}
 	o.Flags(flag.CommandLine)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -134,8 +134,9 @@ func kneeCommand() *cobra.Command {
 // moreTries is how often a measurement that is doubtful is made again, besides the tries.
 const moreTries = 3
 
-// spent is how much of the CPUs that it may use, in per cent, a relay has used when it can do no more.
-const spent = 90
+// spent is how much of the CPUs that it may use, in per cent, a relay has used when it can do no more: packets come in bursts, and for the
+// length of one it uses all.
+const spent = 85
 
 // counts tells whether a failure is the relay's: nothing disturbed the measurement, or the relay has come to its end whatever did. cpus is how
 // many it may use; 0: that is not known.

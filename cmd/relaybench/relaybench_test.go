@@ -149,9 +149,9 @@ func TestFailureOfARelayThatIsSpentCountsWhateverDisturbedTheLoad(t *testing.T) 
 		want bool
 	}{
 		{row(50), 1, true},
-		{row(50, "the generator used 95 % of a CPU"), 1, false},
+		{row(80, "the generator used 95 % of a CPU"), 1, false},
 		{row(91, "the generator used 95 % of a CPU"), 1, true},
-		{row(91, "the generator used 95 % of a CPU"), 2, false},
+		{row(150, "the generator used 95 % of a CPU"), 2, false},
 		{row(185, "the generator used 95 % of a CPU"), 2, true},
 		{row(185, "the generator used 95 % of a CPU"), 0, false},
 	} {
