@@ -20,7 +20,7 @@ const (
 // knee finds how many bridged calls one core holds, what the floor holds of their packets, and how late packets are at half of that.
 func (b *bench) knee() error {
 	r, err := b.Relaybench("knee", b.Relayd("--rtp", "-t", b.Options.Duration.String(), "--from", strconv.Itoa(kneeFrom), "--to", strconv.Itoa(kneeMost),
-		"--precision", strconv.Itoa(kneePrecision), "--max-latency", kneeLatency.String(), "--tries", strconv.Itoa(kneeTries), "--realtime")...)
+		"--precision", strconv.Itoa(kneePrecision), "--max-latency", kneeLatency.String(), "--tries", strconv.Itoa(kneeTries))...)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (b *bench) halfOfKnee(calls int) error {
 	var p50, p99, p999, floor50, floor99, floor999 results.Series
 	lost, longest := uint64(0), 0.0
 	for range b.Options.Rounds {
-		r, err := b.Relaybench("run", b.Relayd("--rtp", "-n", strconv.Itoa(calls), "-t", b.Options.Duration.String(), "--realtime")...)
+		r, err := b.Relaybench("run", b.Relayd("--rtp", "-n", strconv.Itoa(calls), "-t", b.Options.Duration.String())...)
 		if err != nil {
 			return err
 		}
