@@ -12,9 +12,9 @@ import (
 const (
 	kneeFrom      = 1000
 	kneeMost      = 3000
-	kneePrecision = 8 // per cent
+	kneePrecision = 10 // per cent
 	kneeLatency   = 2 * time.Millisecond
-	kneeTries     = 3 // a number fails when it does so this often: one bad second of the host is not the limit
+	kneeTries     = 2 // a number fails when it does so this often: one bad second of the host is not the limit
 )
 
 // knee finds how many bridged calls one core holds, what the floor holds of their packets, and how late packets are at half of that.

@@ -20,14 +20,9 @@ var janusCalls = []int{200, 150, 100, 50}
 const busy = 95
 
 // peer compares with relays that others wrote on the job of an RTP leg, with the profile that all of them speak best:
-// AES_CM_128_HMAC_SHA1_80. What counts is measured between two hosts, as in life; on loopback once, to show the difference.
+// AES_CM_128_HMAC_SHA1_80. They meet between two hosts, as in life.
 func (b *bench) peer() error {
 	engine, janus := machine.Has("rtpengine", "rtpengine-daemon"), machine.Has("janus", "janus")
-	if engine == nil {
-		if err := b.loopback(); err != nil {
-			b.Note("rtpengine / onelane on loopback: not measured: %v", err)
-		}
-	}
 	pair, err := hosts.Make()
 	if err != nil {
 		return errors.Join(engine, janus, err)
@@ -65,20 +60,6 @@ func (b *bench) rtpengine() error {
 	set(&b.figures.Rtpengine, engine.Median()/onelane.Median())
 	b.Note("rtpengine / onelane %.2f: between two hosts (network namespaces and a veth pair), CPU us a relayed packet, %d calls, %s: rtpengine %.2f (%v), onelane %.2f (%v); packets lost: %d; rtpengine 10.5 in user space with one worker thread",
 		engine.Median()/onelane.Median(), peerCalls, leg, engine.Median(), engine, onelane.Median(), onelane, lost)
-	return nil
-}
-
-// loopback is one turn of each on one host.
-func (b *bench) loopback() error {
-	theirs, err := b.peerCost("rtpengine", peerCalls)
-	if err != nil {
-		return fmt.Errorf("rtpengine on loopback: %w", err)
-	}
-	ours, err := b.relaydCost(peerCalls)
-	if err != nil {
-		return fmt.Errorf("onelane on loopback: %w", err)
-	}
-	b.Note("rtpengine / onelane on loopback, once, which is not the figure: %.2f (rtpengine %.2f, onelane %.2f us)", theirs.each/ours.each, theirs.each, ours.each)
 	return nil
 }
 

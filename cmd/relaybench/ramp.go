@@ -132,7 +132,7 @@ func kneeCommand() *cobra.Command {
 }
 
 // moreTries is how often a measurement that is doubtful is made again, besides the tries.
-const moreTries = 3
+const moreTries = 2
 
 // spent is how much of the CPUs that it may use, in per cent, a relay has used when it can do no more: packets come in bursts, and for the
 // length of one it uses all.
