@@ -1,16 +1,16 @@
 package udp
 
-// chanBell is a Bell of the standard library alone, of a channel with room for one ring. Closing the channel ends it.
-type chanBell chan struct{}
+// ChanBell is a Bell of the standard library alone, of a channel with room for one ring: make it so. Closing the channel ends it.
+type ChanBell chan struct{}
 
-func (b chanBell) Ring() {
+func (b ChanBell) Ring() {
 	select {
 	case b <- struct{}{}:
 	default:
 	}
 }
 
-func (b chanBell) Wait() bool {
+func (b ChanBell) Wait() bool {
 	_, ok := <-b
 	return ok
 }

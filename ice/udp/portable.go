@@ -29,7 +29,7 @@ type portablePorts struct {
 	arrived chan arrival
 	lent    []int32 // slots of the last batch
 	wakes   chan struct{}
-	bell    chanBell
+	bell    ChanBell
 	running sync.WaitGroup
 	timer   *time.Timer
 	count   Counters
@@ -61,7 +61,7 @@ func newPortable(o Options) *portablePorts {
 		slots:   make(chan int32, portableSlots),
 		arrived: make(chan arrival, portableSlots), // as many as slots: a reader with a slot never blocks here
 		wakes:   make(chan struct{}, 1),
-		bell:    make(chanBell, 1),
+		bell:    make(ChanBell, 1),
 		timer:   time.NewTimer(0),
 	}
 	p.timer.Stop()

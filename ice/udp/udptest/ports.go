@@ -12,7 +12,7 @@ import (
 type ports struct {
 	network *Network
 	signal  chan struct{} // something in ready, or woken
-	bell    bell
+	bell    udp.ChanBell
 
 	table   []port // by udp.Port
 	ready   []udp.Port
@@ -38,7 +38,7 @@ type portReceiver struct {
 // Ports gives a set of ports on the network, as the edge sees it. Addresses must be concrete ones. What Receive has handed out is
 // overwritten by the next Receive, so that a reader that keeps it is found out.
 func (n *Network) Ports() udp.Ports {
-	return &ports{network: n, signal: make(chan struct{}, 1), bell: make(bell, 1)}
+	return &ports{network: n, signal: make(chan struct{}, 1), bell: make(udp.ChanBell, 1)}
 }
 
 func (p *ports) Open(local netip.AddrPort) (udp.Port, error) {
@@ -215,21 +215,6 @@ func (p *ports) Wake() {
 }
 
 func (p *ports) Bell() udp.Bell { return p.bell }
-
-// bell is a channel with room for one ring. Shutdown closes it.
-type bell chan struct{}
-
-func (b bell) Ring() {
-	select {
-	case b <- struct{}{}:
-	default:
-	}
-}
-
-func (b bell) Wait() bool {
-	_, ok := <-b
-	return ok
-}
 
 func (p *ports) Counters() udp.Counters {
 	p.network.mu.Lock()
