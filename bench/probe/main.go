@@ -93,8 +93,7 @@ type Figures struct {
 	PauseMax   float64 `json:"gc_pause_max_us"` // of those that were asked for; both stops of a cycle together
 }
 
-// tell forces as many collections as gc says.
-
+// tell forces as many collections as gc says, and tells.
 func tell(w http.ResponseWriter, r *http.Request) {
 	cycles, _ := strconv.Atoi(r.URL.Query().Get("gc"))
 	for range cycles {

@@ -9,8 +9,8 @@
 // The goroutine Shard.run, pinned to its thread, owns the Core and everything in it: ports, calls, SRTP contexts, lanes, counters.
 // The control plane changes them by functions that it posts to the shard ([Shard.Do], mailbox.go) and that run between two batches. What a
 // turn leaves for other goroutines (events, datagrams of set-up, queues to wake, who waits for a posted function) are errands, which the
-// goroutine porter.run does (errands.go): the shard itself lets no goroutine go on, and waits for no lock. On the packet path there is no lock, no channel, no allocation, no log line and no clock read; every packet that is not passed on is counted under
-// a [Drop].
+// goroutine porter.run does (errands.go): the shard itself lets no goroutine go on, and waits for no lock. On the packet path there is no
+// lock, no channel, no allocation, no log line and no clock read; every packet that is not passed on is counted under a [Drop].
 //
 // # Words
 //
