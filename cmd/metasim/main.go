@@ -63,7 +63,9 @@ func command() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		Args: noArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; %s --help lists the flags", err, c.CommandPath())}
+	})
 	root.AddCommand(serveCommand(), callCommand(), showCommand(), hangupCommand())
 	return root
 }

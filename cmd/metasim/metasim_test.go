@@ -30,7 +30,7 @@ func TestWrongUsageIsToldApartFromFailure(t *testing.T) {
 		{"--help", 0, "Stands in for Meta"},
 		{"serve --help", 0, "--app-secret"},
 		{"sing", 2, "unknown command"},
-		{"serve --nope", 2, "unknown flag: --nope"},
+		{"serve --nope", 2, "unknown flag: --nope; metasim serve --help lists the flags"},
 		{"serve more", 2, "unknown command"},
 		{"serve --listen 192.0.2.1:1", 2, "--allow-remote"},
 		{"serve --listen nowhere", 2, "--listen"},

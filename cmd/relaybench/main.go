@@ -77,7 +77,9 @@ Exit codes: 0 good, 1 the relay lost packets or broke a stream (or a set-up), 2 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; %s --help lists the flags", err, c.CommandPath())}
+	})
 	root.AddCommand(runCommand(), attachCommand(), churnCommand(), rampCommand(), kneeCommand(), soakCommand(), compareCommand())
 	return root
 }

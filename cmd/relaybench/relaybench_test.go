@@ -240,6 +240,16 @@ func TestTwoConfigurationsTakeTurns(t *testing.T) {
 	}
 }
 
+func TestWrongFlagIsToldWithWhereTheRightOnesAre(t *testing.T) {
+	root := command()
+	root.SetArgs([]string{"knee", "--no-such-flag"})
+	root.SetOut(&bytes.Buffer{})
+	root.SetErr(&bytes.Buffer{})
+	if err := root.Execute(); err == nil || err.Error() != "unknown flag: --no-such-flag; relaybench knee --help lists the flags" {
+		t.Error(err)
+	}
+}
+
 func TestWrongUsageIsToldBeforeAnythingStarts(t *testing.T) {
 	for _, args := range [][]string{
 		{"run"},
